@@ -1,0 +1,1 @@
+"""The protocols: parse, call one use case, encode, map errors."""

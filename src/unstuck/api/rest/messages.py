@@ -1,0 +1,132 @@
+"""HTTP requests and responses as the REST API sees them: limits, compression, headers."""
+
+import zlib
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass, field
+from typing import Protocol
+from urllib.parse import quote
+
+import orjson
+
+from unstuck.errors import BodyTooLarge, MalformedBody, UnstuckError
+
+Headers = list[tuple[str, str]]
+
+JSON = ("content-type", "application/json")
+HINT_HEADER = "x-unstuck-hint"
+CAUSE_HEADER = "x-unstuck-cause"
+WARNING_HEADER = "x-unstuck-warning"
+MAX_HEADER_CHARACTERS = 1024
+
+GZIP_MIN_BYTES = 16 * 1024
+_GZIP_WBITS = 31
+
+
+class HeaderLookup(Protocol):
+    def get(self, key: str, default: str | None = None) -> str | None: ...
+
+
+class Exchange(Protocol):
+    """The part of RSGI's HTTP protocol that is used here: the body in, one response out."""
+
+    async def __call__(self) -> bytes: ...
+
+    def __aiter__(self) -> AsyncIterator[bytes]: ...
+
+    def response_bytes(self, status: int, headers: Headers, body: bytes) -> None: ...
+
+
+@dataclass(slots=True)
+class Response:
+    """An answer; JSON unless its headers say otherwise."""
+
+    status: int
+    body: bytes
+    headers: Headers = field(default_factory=lambda: [JSON])
+
+    @classmethod
+    def of_error(cls, error: UnstuckError) -> "Response":
+        """TensorFlow Serving's ``{"error": …}``, with the hint and the cause in headers beside it."""
+        headers: Headers = [JSON]
+        if error.hint:
+            headers.append((HINT_HEADER, header_text(error.hint)))
+        if error.cause:
+            headers.append((CAUSE_HEADER, error.cause))
+        return cls(error.http_status, orjson.dumps({"error": str(error)}), headers)
+
+
+def header_text(text: str) -> str:
+    """``text`` as a header's value: one line of ASCII, what is not percent-encoded, cut to a sane length."""
+    line = " ".join(text.split())
+    return quote(line, safe=" !\"#$&'()*+,/:;<=>?@[\\]^_`{|}~.-")[:MAX_HEADER_CHARACTERS]
+
+
+def with_warnings(response: Response, warnings: Iterable[str]) -> Response:
+    """The response with a header that says what of the request was not used as sent."""
+    text = "; ".join(warnings)
+    if text:
+        response.headers = [*response.headers, (WARNING_HEADER, header_text(text))]
+    return response
+
+
+async def read_body(exchange: Exchange, headers: HeaderLookup, limit_bytes: int) -> bytes:
+    """The request's body, inflated.
+
+    Raises:
+        BodyTooLarge: more than ``limit_bytes``, as sent or inflated.
+        MalformedBody: an encoding other than gzip, or bytes that are not gzip.
+    """
+    length = headers.get("content-length")
+    if length is None:
+        body = await _read_chunks(exchange, limit_bytes)
+    elif int(length) > limit_bytes:
+        raise BodyTooLarge("request body", limit_bytes)
+    else:
+        body = await exchange()
+    encoding = headers.get("content-encoding")
+    return body if encoding is None else inflate(body, encoding, limit_bytes)
+
+
+async def _read_chunks(exchange: Exchange, limit_bytes: int) -> bytes:
+    body = bytearray()
+    async for chunk in exchange:
+        body += chunk
+        if len(body) > limit_bytes:
+            raise BodyTooLarge("request body", limit_bytes)
+    return bytes(body)
+
+
+def inflate(body: bytes, encoding: str, limit_bytes: int) -> bytes:
+    """``body`` without its content encoding, never holding more than ``limit_bytes``."""
+    name = encoding.strip().lower()
+    if name in ("", "identity"):
+        return body
+    if name not in ("gzip", "x-gzip"):
+        raise MalformedBody(f"Content-Encoding {encoding!r} is not supported; expected gzip or none.")
+    inflater = zlib.decompressobj(_GZIP_WBITS)
+    try:
+        inflated = inflater.decompress(body, limit_bytes + 1)
+    except zlib.error as error:
+        raise MalformedBody(f"The body is not gzip, though its Content-Encoding says so: {error}.") from None
+    if len(inflated) > limit_bytes:
+        raise BodyTooLarge("inflated request body", limit_bytes)
+    if not inflater.eof:
+        raise MalformedBody("The gzip body is cut off before its end.")
+    return inflated
+
+
+def accepts_gzip(headers: HeaderLookup) -> bool:
+    """Whether Accept-Encoding allows gzip."""
+    for offer in (headers.get("accept-encoding") or "").lower().split(","):
+        name, _, weight = offer.partition(";")
+        if name.strip() in ("gzip", "*") and weight.replace(" ", "") not in ("q=0", "q=0.0"):
+            return True
+    return False
+
+
+def deflate(response: Response) -> Response:
+    """The response with its body as gzip."""
+    packer = zlib.compressobj(1, zlib.DEFLATED, _GZIP_WBITS)
+    response.body = packer.compress(response.body) + packer.flush()
+    response.headers = [*response.headers, ("content-encoding", "gzip"), ("vary", "accept-encoding")]
+    return response

@@ -1,0 +1,51 @@
+"""The ``unstuck`` command, and ``tensorflow_model_server``: ``unstuck serve`` under the name that Dockerfiles use."""
+
+import sys
+from collections.abc import Callable, Sequence
+
+from unstuck import __version__
+from unstuck.errors import UnstuckError, did_you_mean
+
+USAGE = """\
+Usage: unstuck COMMAND [ARGUMENTS]
+
+Commands:
+  serve PATH…   serve SavedModels over TensorFlow Serving's API
+
+unstuck COMMAND --help says more; unstuck --version prints the version."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command; returns the exit status."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    command, *rest = arguments or ["--help"]
+    if command in ("--help", "-h", "help"):
+        print(USAGE)
+        return 0
+    if command == "--version":
+        print(f"unstuck {__version__}")
+        return 0
+    if command != "serve":
+        hint = did_you_mean(command, ["serve"]) or "unstuck --help lists the commands."
+        print(f"unstuck: There is no command {command!r}. {hint}", file=sys.stderr)
+        return 2
+    return _serve("unstuck serve", rest, rest_port_default=None)
+
+
+def tensorflow_model_server() -> int:
+    """``unstuck serve`` with TensorFlow Serving's defaults: no REST API unless its port is given."""
+    return _serve("tensorflow_model_server", sys.argv[1:], rest_port_default=0)
+
+
+def _serve(program: str, arguments: Sequence[str], *, rest_port_default: int | None) -> int:
+    from unstuck.cli.serve import run
+
+    return _reported(program, lambda: run(program, arguments, rest_port_default))
+
+
+def _reported(program: str, command: Callable[[], int]) -> int:
+    try:
+        return command()
+    except UnstuckError as error:
+        print(f"{program}: {error}", file=sys.stderr)
+        return 1

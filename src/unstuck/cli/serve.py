@@ -1,0 +1,178 @@
+"""``unstuck serve``: flags in, a running server out, and a page of text that says what is served and how to call it."""
+
+import asyncio
+import logging
+import os
+import shlex
+import signal
+import sys
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import cast
+from urllib.parse import quote
+
+import orjson
+import uvloop
+
+from unstuck import __version__
+from unstuck.codecs.predict_json import example_body
+from unstuck.config import flags
+from unstuck.config.settings import ServerConfig
+from unstuck.core.models import State
+from unstuck.core.signatures import Signature
+from unstuck.errors import UnstuckError
+from unstuck.lifecycle.manager import AvailableVersion
+from unstuck.server import Server
+
+ANYWHERE = ("0.0.0.0", "::")
+MAX_BODY_SHOWN = 300
+SAME_SIGNAL_S = 0.5
+ABANDONED = 130
+
+
+def run(program: str, arguments: Sequence[str], rest_port_default: int | None) -> int:
+    """Serves until SIGINT or SIGTERM; returns the exit status.
+
+    Args:
+        program: the name to print in help and errors.
+        arguments: the command line after the command.
+        rest_port_default: the REST port where none is given; None for ours.
+
+    Raises:
+        UnstuckError: the flags or what they name cannot be served.
+    """
+    parsed = flags.parse(arguments)
+    if rest_port_default is not None and not parsed.has(flags.REST_PORT):
+        parsed.values[flags.REST_PORT.name] = [rest_port_default]
+    if parsed.get(flags.HELP):
+        print(_help(program))
+        return 0
+    if parsed.get(flags.VERSION):
+        print(_versions())
+        return 0
+    config = flags.server_config(parsed)
+    if not config.rest_port:
+        raise flags.FlagError("Nothing to listen on: REST is off.", hint="Give it a port: --rest_api_port=8501.")
+    if parsed.has(flags.GRPC_PORT) and parsed.get(flags.GRPC_PORT):
+        _say(f"Note: --port={parsed.get(flags.GRPC_PORT)} is accepted, but gRPC is not built yet; REST is served.")
+    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_serve(config))
+
+
+async def _serve(config: ServerConfig) -> int:
+    stop = _stop_signals()
+    server = Server(config)
+    server.start()
+    _say(f"Unstuck {__version__}, pid {os.getpid()}: loading {', '.join(each.name for each in server.plan)} …")
+    failures: list[UnstuckError] = []
+    loading = asyncio.ensure_future(server.load_models(lambda error: _report(failures, error)))
+    stopping = asyncio.ensure_future(stop.get())
+    await asyncio.wait({loading, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    if loading.done():
+        if not server.models.available():
+            stopping.cancel()
+            await server.stop()
+            return 1
+        _say(_served(server, config))
+    await stopping
+    _say("Stopping: no new connections; requests in flight are finished.")
+    finishing = asyncio.ensure_future(server.stop())
+    # Ctrl-C in a terminal reaches the whole process group, and a wrapper may send it on: that is one request to stop.
+    await asyncio.wait({finishing}, timeout=SAME_SIGNAL_S)
+    while not stop.empty():
+        stop.get_nowait()
+    again = asyncio.ensure_future(stop.get())
+    await asyncio.wait({finishing, again}, return_when=asyncio.FIRST_COMPLETED)
+    if not finishing.done():
+        _say("Stopped at once, on the second signal.")
+        os._exit(ABANDONED)  # a call that never ends holds its thread; the interpreter would wait for it
+    again.cancel()
+    finishing.result()
+    _say("Stopped.")
+    return 0
+
+
+def _stop_signals() -> "asyncio.Queue[signal.Signals]":
+    queue: asyncio.Queue[signal.Signals] = asyncio.Queue()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, queue.put_nowait, number)
+    return queue
+
+
+def _report(failures: list[UnstuckError], error: UnstuckError) -> None:
+    failures.append(error)
+    print(f"unstuck: {error}", file=sys.stderr, flush=True)
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+def _served(server: Server, config: ServerConfig) -> str:
+    address = f"{'localhost' if config.host in ANYWHERE else config.host}:{server.rest_port}"
+    lines = ["", f"  REST    http://{address}   (bound to {config.host}; ready: /readyz, live: /healthz)"]
+    for model in server.models.available():
+        lines += ["", f"  {model.name}, version {model.version}"]
+        for signature in model.servable.signatures.values():
+            if signature.inputs:
+                lines += _signature_lines(address, model, signature)
+    for name, statuses in server.models.statuses().items():
+        lines += [f"\n  {name} is NOT served (see above)" for each in statuses if each.state is State.END]
+    return "\n".join([*lines, "", "Ready. Ctrl-C stops it."])
+
+
+def _signature_lines(address: str, model: AvailableVersion, signature: Signature) -> list[str]:
+    takes = ", ".join(f"{alias}: {spec}" for alias, spec in signature.inputs.items())
+    gives = ", ".join(f"{alias}: {spec}" for alias, spec in signature.outputs.items())
+    return [
+        f"    {signature.name}: {takes} -> {gives}",
+        f"      {_curl(signature, f'http://{address}/v1/models/{quote(model.name)}:predict')}",
+    ]
+
+
+def _curl(signature: Signature, url: str) -> str:
+    """A command to paste that calls the signature: a body of ones, written out if it is short, else made by Python."""
+    body = example_body(signature)
+    text = orjson.dumps(body).decode()
+    if len(text) <= MAX_BODY_SHOWN:
+        return f"curl -d {shlex.quote(text)} {url}"
+    short = {key: _as_product(value) for key, value in body.items()}
+    made = ", ".join(f'"{key}": {value}' for key, value in short.items())
+    return f"python3 -c 'import json; print(json.dumps({{{made}}}))' | curl -d @- {url}"
+
+
+def _as_product(value: object) -> str:
+    """Python text of nested lists that repeat one value: ``[[1.0] * 3] * 2``."""
+    if isinstance(value, list):
+        items = cast("list[object]", value)
+        inner = _as_product(items[0])
+        return f"[{inner}]" if len(items) == 1 else f"[{inner}] * {len(items)}"
+    if isinstance(value, dict):
+        named = cast("dict[str, object]", value)
+        return "{" + ", ".join(f'"{alias}": {_as_product(each)}' for alias, each in named.items()) + "}"
+    return f'"{value}"' if isinstance(value, str) else repr(value)
+
+
+def _help(program: str) -> str:
+    lines = [
+        f"Usage: {program} [NAME=]PATH… [FLAGS]",
+        "",
+        "PATH is a version's folder, or one with numbered versions in it.",
+        "",
+    ]
+    for flag in flags.SERVE_FLAGS:
+        left = f"--{flag.name}" if flag.boolean else f"--{flag.name}={flag.metavar}"
+        lines.append(f"  {left:38} {flag.text}")
+    lines += ["", "TensorFlow Serving's other flags are refused until they are built; none is ignored silently."]
+    return "\n".join(lines)
+
+
+def _versions() -> str:
+    def installed(package: str) -> str:
+        try:
+            return version(package)
+        except PackageNotFoundError:
+            return "not installed"
+
+    return f"Unstuck ModelServer: {__version__}\nTensorFlow Library: {installed('tensorflow')}"

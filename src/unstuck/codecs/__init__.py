@@ -1,0 +1,1 @@
+"""Between bytes and tensors: pure functions, no sockets, no framework."""

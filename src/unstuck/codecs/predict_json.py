@@ -1,0 +1,356 @@
+"""The body of a REST predict call, both ways, in row and in column format.
+
+Source: FillPredictRequestFromJson and MakeJsonFromTensors in tensorflow_serving/util/json_tensor.cc.
+"""
+
+import base64
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, NoReturn, cast
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from unstuck.codecs import json_dense
+from unstuck.codecs.json_dense import DenseBody
+from unstuck.codecs.json_document import Json, excerpt, kind
+from unstuck.codecs.json_document import parse as parse_document
+from unstuck.codecs.json_values import PathOf, is_b64, to_array, to_numbers
+from unstuck.core.dtypes import BFLOAT16
+from unstuck.core.signatures import Signature, Tensor, Tensors, TensorSpec, show_shape
+from unstuck.errors import InputNames, MalformedBody, UnstuckError, UnwritableOutput, WrongType, did_you_mean, nearest
+
+Format = Literal["instances", "inputs"]
+
+DENSE_MIN_BYTES = 2048
+MAX_EXAMPLE = 400
+_NUMPY = orjson.OPT_SERIALIZE_NUMPY
+
+
+@dataclass(slots=True)
+class JsonPredictRequest:
+    """A parsed body: JSON that becomes tensors once the signature, hence the version, is known.
+
+    Attributes:
+        signature_name: empty where the body names none.
+        warnings: filled by ``bind``: what was sent and not used.
+    """
+
+    signature_name: str
+    warnings: list[str]
+    _body: bytes
+    _document: dict[str, Json] | None
+    _dense: DenseBody | None
+
+    @property
+    def format(self) -> Format:
+        """The format of the request, which is the answer's too."""
+        if self._dense is not None:
+            return cast("Format", self._dense.format)
+        return "instances" if "instances" in self._objects() else "inputs"
+
+    def bind(self, signature: Signature) -> dict[str, Tensor]:
+        """The tensors of ``signature``'s inputs, by alias.
+
+        Raises:
+            MalformedBody: neither or both of ``instances`` and ``inputs``, or not of their form.
+            InputNames: missing or misnamed inputs.
+            WrongType, WrongShape, UnsupportedType: as ``to_array``.
+        """
+        if not signature.inputs:
+            raise MalformedBody(
+                f"Failed to get input map for signature {signature.name!r}: it has no inputs, "
+                "and a signature without inputs cannot be called over REST.",
+                hint="Call it over gRPC.",
+            )
+        if self._dense is not None and (dense := _bind_dense(self._dense, signature)) is not None:
+            return dense
+        document = self._objects()
+        if ("instances" in document) == ("inputs" in document):
+            came = "both came" if "inputs" in document else f"got the keys {sorted(document)}"
+            raise MalformedBody(
+                f"Not formatted correctly: expecting exactly one of 'instances' and 'inputs', but {came}.",
+                hint=example_hint(signature),
+            )
+        has_bools = _mentions_bools(self._body)
+        if "instances" in document:
+            return _bind_rows(document["instances"], signature, has_bools)
+        return _bind_columns(document["inputs"], signature, has_bools, self.warnings)
+
+    def _objects(self) -> dict[str, Json]:
+        if self._document is None:
+            self._document = cast("dict[str, Json]", parse_document(self._body))
+        return self._document
+
+
+def parse(body: bytes) -> JsonPredictRequest:
+    """The request that ``body`` holds, checked as far as it can be without its signature.
+
+    Raises:
+        MalformedBody: not JSON, not an object, or a ``signature_name`` that is not a string.
+    """
+    if len(body) >= DENSE_MIN_BYTES and (dense := json_dense.recognise(body)) is not None:
+        return JsonPredictRequest(dense.signature_name, [], body, None, dense)
+    document = parse_document(body)
+    if not isinstance(document, dict):
+        raise MalformedBody(
+            f"The body Is not object: expecting a JSON object with 'instances' or 'inputs', "
+            f"got {kind(document)} {excerpt(document)}."
+        )
+    name = document.get("signature_name", "")
+    if not isinstance(name, str):
+        raise MalformedBody(f"'signature_name' key must be a string value, got {kind(name)} {excerpt(name)}.")
+    return JsonPredictRequest(name, [], body, document, None)
+
+
+def _mentions_bools(body: bytes) -> bool:
+    # One letter is looked for first: that is four times faster, and mostly it is not there.
+    return (b"u" in body and b"true" in body) or (b"l" in body and b"false" in body)
+
+
+def _bind_dense(dense: DenseBody, signature: Signature) -> dict[str, Tensor] | None:
+    if len(signature.inputs) != 1:
+        return None
+    (spec,) = signature.inputs.values()
+    if dense.input_name not in (None, spec.alias) or spec.dtype.numpy is None:
+        return None
+    array = dense.numbers(spec.dtype.numpy)
+    return None if array is None else {spec.alias: array}
+
+
+def _bind_rows(rows: Json, signature: Signature, has_bools: bool) -> dict[str, Tensor]:
+    if not isinstance(rows, list):
+        raise MalformedBody(f"Expecting 'instances' to be an list/array, got {kind(rows)} {excerpt(rows)}.")
+    if not rows:
+        raise MalformedBody("No values in 'instances' array.", hint=example_hint(signature))
+    if len(signature.inputs) == 1 and not has_bools:
+        (spec,) = signature.inputs.values()
+        if (numbers := to_numbers(rows, spec)) is not None:
+            return {spec.alias: numbers}
+    named = isinstance(rows[0], dict) and not is_b64(rows[0])
+    if not named and len(signature.inputs) > 1:
+        raise InputNames(
+            f"'instances' is a plain list, but signature {signature.name!r} has several inputs "
+            f"({_inputs(signature)}): expecting a list of objects, one key an input.",
+            hint=example_hint(signature),
+        )
+    _check_alike(rows, named)
+    if not named:
+        (spec,) = signature.inputs.values()
+        return {spec.alias: _array(rows, spec, lambda index: "instances" + _brackets(index), has_bools, rows=True)}
+    objects = cast("list[dict[str, Json]]", rows)
+    for number, row in enumerate(objects):
+        if row.keys() != signature.inputs.keys():
+            _wrong_names(row, signature, f"Element {number} of 'instances'")
+    return {
+        alias: _array([row[alias] for row in objects], spec, _named_row_path(alias), has_bools, rows=True)
+        for alias, spec in signature.inputs.items()
+    }
+
+
+def _check_alike(rows: list[Json], named: bool) -> None:
+    for number, row in enumerate(rows):
+        if (isinstance(row, dict) and not is_b64(row)) != named:
+            expected, got = ("object", f"list/value {excerpt(row, 40)}") if named else ("value/list", "object")
+            if named and isinstance(row, list):
+                got = f"list {excerpt(row, 40)}"
+            raise MalformedBody(
+                f"Expecting {expected} but got {got} at item {number} of 'instances': "
+                "the first item decides, all must be alike."
+            )
+
+
+def _bind_columns(value: Json, signature: Signature, has_bools: bool, warnings: list[str]) -> dict[str, Tensor]:
+    if not isinstance(value, dict) or is_b64(value):
+        if len(signature.inputs) > 1:
+            raise InputNames(
+                f"'inputs' is a plain value/list, but signature {signature.name!r} has several inputs "
+                f"({_inputs(signature)}): expecting an object, one key an input.",
+                hint=example_hint(signature),
+            )
+        (spec,) = signature.inputs.values()
+        return {spec.alias: _array(value, spec, lambda index: "inputs" + _brackets(index), has_bools)}
+    if not value.keys() >= signature.inputs.keys():
+        _wrong_names(value, signature, "'inputs'")
+    for extra in value.keys() - signature.inputs.keys():
+        guess = did_you_mean(extra, signature.inputs)
+        warnings.append(f"input {extra!r} is not in signature {signature.name!r} and was ignored. {guess}".strip())
+    return {
+        alias: _array(value[alias], spec, _column_path(alias), has_bools) for alias, spec in signature.inputs.items()
+    }
+
+
+def _array(value: Json, spec: TensorSpec, path_of: PathOf, has_bools: bool, *, rows: bool = False) -> Tensor:
+    try:
+        return to_array(value, spec, path_of, has_bools=has_bools)
+    except UnstuckError as error:
+        if not rows or isinstance(error, WrongType):
+            raise
+        # In row format TensorFlow Serving turns every element's error into INVALID_ARGUMENT.
+        if error.http_status == 400:
+            raise
+        raise WrongType(f"Failed to process input {spec.alias!r} of 'instances': {error.message}") from None
+
+
+def _named_row_path(alias: str) -> PathOf:
+    return lambda index: f"instances[{index[0]}].{alias}{_brackets(index[1:])}" if index else f"instances[].{alias}"
+
+
+def _column_path(alias: str) -> PathOf:
+    return lambda index: f"inputs.{alias}{_brackets(index)}"
+
+
+def _brackets(index: tuple[int, ...]) -> str:
+    return "".join(f"[{i}]" for i in index)
+
+
+def _wrong_names(sent: Mapping[str, Json], signature: Signature, where: str) -> NoReturn:
+    missing = [alias for alias in signature.inputs if alias not in sent]
+    unknown = [name for name in sent if name not in signature.inputs]
+    faults: list[str] = []
+    if missing:
+        faults.append("is missing named input " + ", ".join(f"{name!r} ({signature.inputs[name]})" for name in missing))
+    for name in unknown:
+        near = nearest(name, missing)
+        faults.append(
+            f"has {name!r}, which the signature does not have" + (f" (did you mean {near!r}?)" if near else "")
+        )
+    raise InputNames(
+        f"{where} {', and '.join(faults)}. Signature {signature.name!r} takes {_inputs(signature)}.",
+        hint=example_hint(signature),
+    )
+
+
+def _inputs(signature: Signature) -> str:
+    return ", ".join(f"{alias!r} ({spec})" for alias, spec in signature.inputs.items())
+
+
+def example_hint(signature: Signature) -> str:
+    """A body of the right form for ``signature``, as a hint."""
+    return f"Send, for example: {excerpt(example_body(signature), MAX_EXAMPLE)}"
+
+
+def example_body(signature: Signature) -> dict[str, Json]:
+    """A request body of the right form for ``signature``: one row of zeros, in row format where a row is defined."""
+    examples = {alias: _example(spec) for alias, spec in signature.inputs.items()}
+    body: dict[str, Json] = {} if signature.name == "serving_default" else {"signature_name": signature.name}
+    if all(spec.shape is None or spec.shape[:1] == (None,) for spec in signature.inputs.values()):
+        body["instances"] = [examples if len(examples) > 1 else next(iter(examples.values()))]
+    else:
+        body["inputs"] = examples if len(examples) > 1 else next(iter(examples.values()))
+    return body
+
+
+def _example(spec: TensorSpec) -> Json:
+    kind_of = spec.dtype.numpy.kind if spec.dtype.numpy is not None else "f"
+    value: Json = "text" if spec.dtype.is_string else {"b": True, "i": 1, "u": 1}.get(kind_of, 1.0)
+    shape = spec.shape or ()
+    sizes = shape[1:] if shape[:1] == (None,) else shape
+    for size in reversed(sizes):
+        value = [value] * (1 if size is None else size)
+    return value
+
+
+def encode(outputs: Tensors, form: Format) -> bytes:
+    """The answer's body: ``{"predictions": …}`` for rows, ``{"outputs": …}`` for columns.
+
+    Args:
+        outputs: arrays by alias; a single one is given without its name.
+        form: the request's format.
+
+    Raises:
+        UnwritableOutput: a dtype that JSON has no form for, text that is not UTF-8, or, in row format, outputs without
+            a common first dimension.
+    """
+    if not outputs:
+        raise UnwritableOutput("Cannot convert empty tensor map to JSON: the signature has no outputs.")
+    if form == "instances":
+        _check_batch(outputs)
+    values = {alias: _writable(alias, array) for alias, array in outputs.items()}
+    body = _dump(values, form)
+    if b"null" not in body:
+        return body
+    # orjson writes NaN and Infinity as null; TensorFlow Serving writes them as NaN, Infinity and -Infinity.
+    return _dump({alias: _with_specials(value) for alias, value in values.items()}, form)
+
+
+def _dump(values: Mapping[str, Any], form: Format) -> bytes:
+    key = "predictions" if form == "instances" else "outputs"
+    if len(values) == 1:
+        (value,) = values.values()
+        return orjson.dumps({key: value}, option=_NUMPY)
+    if form == "inputs":
+        return orjson.dumps({key: values}, option=_NUMPY)
+    size = len(next(iter(values.values())))
+    rows = [{alias: value[row] for alias, value in values.items()} for row in range(size)]
+    return orjson.dumps({key: rows}, option=_NUMPY)
+
+
+def _check_batch(outputs: Tensors) -> None:
+    sizes: set[int] = set()
+    for alias, array in outputs.items():
+        if array.ndim == 0:
+            raise UnwritableOutput(
+                f"Tensor name: {alias} has no shape information: it is a scalar, which has no row for each instance.",
+                hint='Send the request in column format: {"inputs": …}.',
+            )
+        sizes.add(array.shape[0])
+    if len(sizes) > 1:
+        listed = ", ".join(f"{alias!r} {show_shape(array.shape)}" for alias, array in outputs.items())
+        raise UnwritableOutput(
+            f"Outputs have an inconsistent batch size ({listed}), so they cannot be given row by row.",
+            hint='Send the request in column format: {"inputs": …}.',
+        )
+
+
+def _writable(alias: str, array: Tensor) -> object:
+    """``array`` in a form that orjson writes: numbers stay an array, strings become nested lists."""
+    kind_of = array.dtype.kind
+    if kind_of in "fiub":
+        value = array if array.flags.c_contiguous else np.ascontiguousarray(array)
+    elif kind_of == "O":
+        write = _base64 if alias.endswith("_bytes") else _text_of(alias)
+        return (
+            cast("Any", np.frompyfunc(write, 1, 1)(array)).tolist() if array.ndim else write(cast("bytes", array[()]))
+        )
+    elif array.dtype == BFLOAT16.numpy:
+        value = array.astype(np.float32)
+    else:
+        raise UnwritableOutput(
+            f"Failed to write JSON value for tensor type: {array.dtype.name} (output {alias!r}).",
+            hint="JSON has no form for it; call the model over gRPC, or export another signature.",
+        )
+    return value if value.ndim else value[()]
+
+
+def _base64(value: bytes) -> object:
+    return {"b64": base64.b64encode(value).decode()}
+
+
+def _text_of(alias: str) -> Callable[[bytes], str]:
+    def text(value: bytes) -> str:
+        try:
+            return value.decode()
+        except UnicodeDecodeError as error:
+            raise UnwritableOutput(
+                f"Output {alias!r} holds bytes that are not UTF-8 text (0x{value[error.start]:02x} at {error.start}).",
+                hint=f"Export it under an alias that ends in '_bytes' ({alias}_bytes): it is then sent as base64.",
+            ) from None
+
+    return text
+
+
+def _with_specials(value: Any) -> object:
+    if getattr(value, "dtype", None) is None or value.dtype.kind != "f":
+        return value
+    numbers = cast("NDArray[np.floating[Any]]", value)
+    return _fragment(numbers) if numbers.ndim == 0 else [_fragment(row) for row in numbers]
+
+
+def _fragment(numbers: "NDArray[np.floating[Any]]") -> orjson.Fragment:
+    specials = np.atleast_1d(numbers)
+    specials = specials[~np.isfinite(specials)]
+    pieces = orjson.dumps(numbers, option=_NUMPY).split(b"null")
+    names = [b"NaN" if np.isnan(special) else b"Infinity" if special > 0 else b"-Infinity" for special in specials]
+    return orjson.Fragment(b"".join(piece + name for piece, name in zip(pieces, [*names, b""], strict=True)))

@@ -1,0 +1,81 @@
+"""The protocols between an engine and the rest: a loader makes a servable, a servable answers calls."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+from unstuck.core.models import ModelSpec
+from unstuck.core.signatures import Signature, Tensor, Tensors
+
+
+class Servable(Protocol):
+    """A loaded version of a model. Thread-safe: any number of threads may call ``run`` at once."""
+
+    @property
+    def signatures(self) -> Mapping[str, Signature]: ...
+
+    @property
+    def stateless(self) -> frozenset[str]:
+        """The signatures whose runs change nothing and depend on nothing but their inputs."""
+        ...
+
+    def run(self, signature: Signature, inputs: Tensors) -> dict[str, Tensor]:
+        """The outputs of ``signature`` by alias, in the signature's order.
+
+        Args:
+            signature: one of ``signatures``.
+            inputs: an array for each input alias, of the spec's NumPy dtype; strings are object arrays of bytes.
+
+        Raises:
+            EngineError: what the framework said, with its status code.
+        """
+        ...
+
+
+class Loader(Protocol):
+    """Loads one version and gives its memory back. Not thread-safe; owned by the lifecycle."""
+
+    def load(self) -> Servable:
+        """Raises LoadFailed when the version cannot be served."""
+        ...
+
+    def unload(self) -> None: ...
+
+
+class Engine(Protocol):
+    """A framework that can serve a version folder. Importing it must not import the framework."""
+
+    @property
+    def platform(self) -> str: ...
+
+    def recognises(self, version_path: Path) -> bool:
+        """Whether the folder holds a model of this engine's format."""
+        ...
+
+    def loader(self, version_path: Path) -> Loader: ...
+
+
+class AvailableModel(Protocol):
+    """A version that is serving, as a lookup returns it."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def version(self) -> int: ...
+
+    @property
+    def servable(self) -> Servable: ...
+
+    @property
+    def mergeable(self) -> frozenset[str]:
+        """The signatures whose calls may be run together with others' calls; proven, not assumed."""
+        ...
+
+
+class Models(Protocol):
+    """The lookup from a request's model spec to a version that serves."""
+
+    def find(self, spec: ModelSpec) -> AvailableModel:
+        """Raises NotFound, UnknownLabel or NotReady."""
+        ...

@@ -1,0 +1,127 @@
+"""Reading a SavedModel's graph: its meta graph, its signatures, its ops."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from unstuck.core import dtypes
+from unstuck.core.signatures import Signature, TensorSpec
+from unstuck.engines.tensorflow.runtime import loader_impl, op_def_registry
+from unstuck.errors import LoadFailed, did_you_mean
+
+MetaGraph = Any
+
+
+def read_meta_graph(version_path: Path, tags: Sequence[str]) -> MetaGraph:
+    """The meta graph with exactly ``tags``.
+
+    Raises:
+        LoadFailed: no readable saved_model.pb, or no such meta graph in it.
+    """
+    try:
+        saved_model = loader_impl.parse_saved_model(str(version_path))
+    except Exception as error:
+        raise LoadFailed(f"{version_path} has no readable saved_model.pb: {error}") from error
+    if not saved_model.meta_graphs:
+        raise LoadFailed(f"{version_path}/saved_model.pb holds no graph: the file is empty or cut off.")
+    found = [tuple(sorted(each.meta_info_def.tags)) for each in saved_model.meta_graphs]
+    for meta_graph, its_tags in zip(saved_model.meta_graphs, found, strict=True):
+        if its_tags == tuple(sorted(tags)):
+            return meta_graph
+    listed = " or ".join(",".join(its_tags) or "(no tags)" for its_tags in found)
+    raise LoadFailed(
+        f"{version_path} has no graph with the tags {','.join(tags)!r}; it has {listed}.",
+        hint=did_you_mean(",".join(tags), map(",".join, found)) or "Name one with --saved_model_tags.",
+    )
+
+
+def signatures_of(meta_graph: MetaGraph) -> dict[str, Signature]:
+    """Every signature of the meta graph, by name, in sorted order."""
+    return {name: _signature(name, each) for name, each in sorted(meta_graph.signature_def.items())}
+
+
+def op_names(meta_graph: MetaGraph) -> set[str]:
+    """The types of all ops in the graph and in its functions' bodies."""
+    return {node.op for node in _nodes(meta_graph.graph_def)} - {
+        function.signature.name for function in meta_graph.graph_def.library.function
+    }
+
+
+def _nodes(graph_def: Any) -> Iterator[Any]:
+    yield from graph_def.node
+    for function in graph_def.library.function:
+        yield from function.node_def
+
+
+def _signature(name: str, definition: Any) -> Signature:
+    return Signature(
+        name=name,
+        inputs={alias: _spec(alias, info) for alias, info in sorted(definition.inputs.items())},
+        outputs={alias: _spec(alias, info) for alias, info in sorted(definition.outputs.items())},
+        method_name=definition.method_name,
+    )
+
+
+def _spec(alias: str, info: Any) -> TensorSpec:
+    shape = info.tensor_shape
+    sizes = None if shape.unknown_rank else tuple(None if dim.size < 0 else int(dim.size) for dim in shape.dim)
+    return TensorSpec(alias, str(info.name), dtypes.from_number(int(info.dtype)), sizes)
+
+
+# Stateful in TensorFlow's registry, though running them changes nothing: they read variables and tables, or call on.
+# fmt: off
+_READS = frozenset({
+    "VarHandleOp", "ReadVariableOp", "ResourceGather", "ResourceGatherNd", "Variable", "VariableV2", "HashTable",
+    "HashTableV2", "LookupTableFind", "LookupTableFindV2", "LookupTableSize", "LookupTableSizeV2",
+    "MutableHashTableV2", "AnonymousHashTable", "AnonymousMutableHashTable", "StatefulPartitionedCall", "If",
+    "While", "Case", "Assert",
+})
+# fmt: on
+
+
+def stateless_signatures(meta_graph: MetaGraph) -> frozenset[str]:
+    """The signatures whose outputs are reached without any op that writes state or draws random numbers."""
+    nodes = {node.name: node for node in meta_graph.graph_def.node}
+    functions = {each.signature.name: each for each in meta_graph.graph_def.library.function}
+    return frozenset(
+        name
+        for name, signature in meta_graph.signature_def.items()
+        if not any(_is_stateful(op, functions) for op in _reached(signature, nodes, functions))
+    )
+
+
+def _reached(signature: Any, nodes: dict[str, Any], functions: dict[str, Any]) -> set[str]:
+    """The types of the ops that run when the signature's outputs are fetched."""
+    queue = [nodes[name] for info in signature.outputs.values() if (name := _node_name(info.name)) in nodes]
+    seen_nodes = {node.name for node in queue}
+    seen_functions: set[str] = set()
+    ops: set[str] = set()
+    while queue:
+        node = queue.pop()
+        ops.add(node.op)
+        for tensor in node.input:
+            name = _node_name(tensor)
+            if name in nodes and name not in seen_nodes and node.name in nodes:
+                seen_nodes.add(name)
+                queue.append(nodes[name])
+        for function in {node.op, *_functions_named(node)} & functions.keys() - seen_functions:
+            seen_functions.add(function)
+            queue.extend(functions[function].node_def)
+    return ops
+
+
+def _functions_named(node: Any) -> Iterator[str]:
+    for attribute in node.attr.values():
+        if attribute.HasField("func"):
+            yield attribute.func.name
+        for function in attribute.list.func:
+            yield function.name
+
+
+def _node_name(tensor: str) -> str:
+    return tensor.lstrip("^").split(":")[0]
+
+
+def _is_stateful(op: str, functions: dict[str, Any]) -> bool:
+    definition = op_def_registry.get(op)
+    return op not in functions and op not in _READS and (definition is None or bool(definition.is_stateful))

@@ -1,0 +1,53 @@
+"""Loads a SavedModel into a Session of its own."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from unstuck.core.servables import Loader
+from unstuck.engines.tensorflow import graph, ops
+from unstuck.engines.tensorflow.runtime import tf
+from unstuck.engines.tensorflow.servable import SavedModelServable
+from unstuck.errors import LoadFailed
+
+if TYPE_CHECKING:
+    from unstuck.engines.tensorflow import TensorFlowEngine
+
+
+class SavedModelLoader(Loader):
+    """Loads by TensorFlow 1's loader, which restores variables, tables and assets of TF1 and TF2 exports alike.
+
+    The way through ``tf.saved_model.load(...).signatures`` costs about 450 µs a call; a Session's callable 20.
+    """
+
+    def __init__(self, version_path: Path, engine: "TensorFlowEngine") -> None:
+        self._path = version_path
+        self._engine = engine
+        self._session: Any = None
+
+    def load(self) -> SavedModelServable:
+        meta_graph = graph.read_meta_graph(self._path, self._engine.tags)
+        signatures = graph.signatures_of(meta_graph)
+        ops.ensure_registered(graph.op_names(meta_graph), self._engine.op_libraries)
+        session = tf.compat.v1.Session(graph=tf.Graph())
+        try:
+            with session.graph.as_default():
+                tf.compat.v1.saved_model.loader.load(session, list(self._engine.tags), str(self._path))
+                servable = SavedModelServable(session, signatures, graph.stateless_signatures(meta_graph))
+        except Exception as error:
+            session.close()
+            raise LoadFailed(
+                f"{self._path} cannot be loaded by TensorFlow {tf.__version__}: {_first_lines(error)}"
+            ) from error
+        self._session = session
+        return servable
+
+    def unload(self) -> None:
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+
+
+def _first_lines(error: Exception) -> str:
+    """TensorFlow's message without its stack of Python frames and graph nodes."""
+    text = str(getattr(error, "message", "") or error)
+    return text.split("\n\n", maxsplit=1)[0].strip()[:1000]

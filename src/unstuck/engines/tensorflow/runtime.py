@@ -1,0 +1,57 @@
+"""The one place that imports TensorFlow: without its banners, and with its untyped API behind names of ours."""
+
+import os
+import sys
+import tempfile
+import warnings
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any
+
+_BANNERS = ("I0000 ", "WARNING: All log messages before absl", "To enable the following instructions: ")
+_NO_GPU = "failed call to cuInit"
+
+
+@contextmanager
+def _without_banners() -> Generator[None]:
+    """Holds back standard error and passes on what is not a banner.
+
+    TensorFlow 2.21 writes to file descriptor 2 whatever TF_CPP_MIN_LOG_LEVEL says; a user who sets that gets it all.
+    """
+    if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
+        yield
+        return
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            held.seek(0)
+            for line in held.read().decode(errors="replace").splitlines():
+                if line.strip() and not _is_banner(line):
+                    print(line, file=sys.stderr)
+
+
+def _is_banner(line: str) -> bool:
+    return line.startswith(_BANNERS) or _NO_GPU in line
+
+
+with _without_banners(), warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    import tensorflow as _tensorflow
+    from tensorflow.core.protobuf import config_pb2 as _config
+    from tensorflow.python.framework import op_def_registry as _ops
+    from tensorflow.python.saved_model import loader_impl as _loader
+
+    tf: Any = _tensorflow
+    tf.get_logger().setLevel("ERROR")  # its deprecation notes are about our code, not the user's
+    with tf.Graph().as_default(), tf.compat.v1.Session() as _session:
+        _session.run(tf.constant(0))  # the first run looks for GPUs, and says so
+
+config_pb2: Any = _config
+op_def_registry: Any = _ops
+loader_impl: Any = _loader

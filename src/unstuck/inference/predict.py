@@ -1,0 +1,109 @@
+"""Predict: from a model spec and a request that can be bound, to outputs by alias."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Protocol, cast
+
+from unstuck.core.models import ModelSpec
+from unstuck.core.servables import AvailableModel, Models
+from unstuck.core.signatures import DEFAULT_SIGNATURE, Signature, Tensor, Tensors
+from unstuck.errors import InvalidRequest, UnknownSignature, UnstuckError
+from unstuck.inference.inputs import check_shapes
+
+
+class BindableRequest(Protocol):
+    """What a codec hands over: JSON or wire bytes become tensors only once the signature is known."""
+
+    @property
+    def signature_name(self) -> str: ...
+
+    @property
+    def warnings(self) -> list[str]: ...
+
+    def bind(self, signature: Signature) -> dict[str, Tensor]: ...
+
+
+@dataclass(slots=True)
+class PreparedCall:
+    """A call that has passed every check and can run, on any thread, once.
+
+    Attributes:
+        model: the version that answers.
+        signature: the signature called.
+        inputs: its tensors by alias.
+        warnings: what was sent and not used, or not as declared; the caller must be told.
+    """
+
+    model: AvailableModel
+    signature: Signature
+    inputs: Tensors
+    warnings: list[str]
+
+    @property
+    def key(self) -> tuple[int, str, int]:
+        """Calls with one key do about the same work: the servable, the signature, and the inputs' size class."""
+        size = 0
+        for array in self.inputs.values():
+            size += array.nbytes if array.dtype.kind != "O" else sum(map(len, cast("Iterable[bytes]", array.flat)))
+        return id(self.model), self.signature.name, size.bit_length()
+
+    @property
+    def is_mergeable(self) -> bool:
+        """Whether it may run in one batch with other calls: proven for its signature, and sent as declared."""
+        return not self.warnings and self.signature.name in self.model.mergeable
+
+    @property
+    def merge_key(self) -> tuple[object, ...]:
+        """Calls with one key may be concatenated: the same signature, rows of the same shape."""
+        return id(self.model), self.signature.name, *[array.shape[1:] for array in self.inputs.values()]
+
+    def run(self, inputs: Tensors | None = None) -> dict[str, Tensor]:
+        """The outputs by alias, for its own inputs or for ``inputs`` that include them.
+
+        Raises:
+            EngineError: its message names the model.
+        """
+        try:
+            return self.model.servable.run(self.signature, self.inputs if inputs is None else inputs)
+        except UnstuckError as error:
+            raise _about(self.model, error) from error
+
+
+def prepare(models: Models, spec: ModelSpec, request: BindableRequest, *, strict_inputs: bool = False) -> PreparedCall:
+    """The call that ``request`` asks for, checked.
+
+    Args:
+        models: where to find the version.
+        spec: which model and version.
+        request: the parsed request.
+        strict_inputs: refuse what would otherwise be a warning.
+
+    Raises:
+        NotFound, UnknownLabel, NotReady: no such version serves.
+        UnknownSignature: it has no such signature.
+        InvalidRequest: the inputs do not fit the signature.
+    """
+    model = models.find(spec)
+    signature = signature_of(model, request.signature_name)
+    try:
+        inputs = request.bind(signature)
+        warnings = request.warnings + check_shapes(signature, inputs)
+    except UnstuckError as error:
+        raise _about(model, error) from None
+    if warnings and strict_inputs:
+        raise _about(model, InvalidRequest("; ".join(warnings), hint="--strict_inputs refuses what it would warn of."))
+    return PreparedCall(model, signature, inputs, warnings)
+
+
+def signature_of(model: AvailableModel, name: str) -> Signature:
+    """The signature called ``name``, or the default one where ``name`` is empty."""
+    signatures: Mapping[str, Signature] = model.servable.signatures
+    signature = signatures.get(name or DEFAULT_SIGNATURE)
+    if signature is None:
+        raise UnknownSignature(model.name, name or DEFAULT_SIGNATURE, signatures)
+    return signature
+
+
+def _about(model: AvailableModel, error: UnstuckError) -> UnstuckError:
+    error.message = f"Model {model.name!r} version {model.version}: {error.message}"
+    return error

@@ -1,0 +1,146 @@
+"""The composition root: a configuration in, a running server out. The only module that knows everyone."""
+
+import asyncio
+import gc
+import logging
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from unstuck import engines
+from unstuck.api.rest.app import RestApp, RestOptions
+from unstuck.api.rest.listener import RestListener
+from unstuck.batching.proof import why_not_mergeable
+from unstuck.config.settings import AUTO_PORT, ModelConfig, ServerConfig
+from unstuck.core.servables import Engine, Servable
+from unstuck.engines.tensorflow import TensorFlowEngine
+from unstuck.errors import LoadFailed, UnstuckError
+from unstuck.lifecycle.manager import Manager
+from unstuck.lifecycle.source import VersionPath, version_folder, versions_in
+
+log = logging.getLogger(__name__)
+
+WORKERS_PER_CPU = 4  # as TensorFlow Serving's --rest_api_num_threads
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedVersion:
+    """A version to load: which model, which folder."""
+
+    name: str
+    version: int
+    path: Path
+
+
+class Server:
+    """A server on the running event loop: ``start``, ``load_models``, ``stop``, each once, from that loop."""
+
+    def __init__(self, config: ServerConfig) -> None:
+        """Plans what to load and binds the ports; nothing is loaded yet.
+
+        Raises:
+            SetupError: no such folder, no versions in it, or a port that is taken.
+        """
+        self._config = config
+        self._engines = [_configured(engine, config) for engine in engines.installed()]
+        self.plan = [self._plan(model) for model in config.models]
+        self.models = Manager(_mergeable)
+        for planned in self.plan:
+            self.models.aspire(planned.name, planned.version)
+        self._listener = None
+        if config.rest_port:
+            self._listener = RestListener(config.host, 0 if config.rest_port == AUTO_PORT else config.rest_port)
+        self._workers = ThreadPoolExecutor(
+            config.rest_threads or WORKERS_PER_CPU * (os.cpu_count() or 1), thread_name_prefix="unstuck-worker"
+        )
+        self._rest = RestApp(self.models, self._workers, _rest_options(config))
+
+    @property
+    def rest_port(self) -> int:
+        """The bound port of the REST API; 0 where it is disabled."""
+        return self._listener.port if self._listener else 0
+
+    def start(self) -> None:
+        """Answers requests from now on; readiness follows once the models are loaded."""
+        if self._listener:
+            self._listener.start(self._rest)
+
+    async def load_models(self, failed: Callable[[UnstuckError], None]) -> None:
+        """Loads every planned version, one after the other, off the loop; ``failed`` hears of each that cannot be."""
+        for planned in self.plan:
+            try:
+                await asyncio.to_thread(self._load, planned)
+            except UnstuckError as error:
+                failed(error)
+        gc.collect()
+        gc.freeze()  # what is loaded stays: keep the collector from walking it between requests
+
+    async def stop(self) -> None:
+        """Finishes the requests in flight, then unloads everything."""
+        self._rest.draining = True
+        if self._listener:
+            await self._listener.stop(self._config.drain_timeout_s)
+        self._workers.shutdown(wait=self._rest.in_flight == 0, cancel_futures=True)
+        self.models.unload_all()
+
+    def _plan(self, model: ModelConfig) -> PlannedVersion:
+        found = self._newest(model.base_path)
+        return PlannedVersion(model.name, found.version, found.path)
+
+    def _newest(self, base_path: Path) -> VersionPath:
+        if any(engine.recognises(base_path) for engine in self._engines):
+            return version_folder(base_path)
+        return versions_in(base_path)[-1]
+
+    def _load(self, planned: PlannedVersion) -> None:
+        def loader():
+            for engine in self._engines:
+                if engine.recognises(planned.path):
+                    return engine.loader(planned.path)
+            raise _unrecognised(planned.path)
+
+        self.models.load(planned.name, planned.version, loader)
+
+
+def _mergeable(servable: Servable) -> frozenset[str]:
+    reasons = {name: why_not_mergeable(servable, each) for name, each in servable.signatures.items()}
+    for name, reason in reasons.items():
+        log.info("signature %r: calls are %s", name, f"not merged: {reason}" if reason else "merged")
+    return frozenset(name for name, reason in reasons.items() if not reason)
+
+
+def _rest_options(config: ServerConfig) -> RestOptions:
+    return RestOptions(
+        timeout_s=config.rest_timeout_ms / 1000 if config.rest_timeout_ms > 0 else None,
+        cors=config.cors,
+        max_body_bytes=config.max_body_bytes,
+        strict_inputs=config.strict_inputs,
+    )
+
+
+def _configured(engine: Engine, config: ServerConfig) -> Engine:
+    if isinstance(engine, TensorFlowEngine):
+        return replace(engine, tags=config.saved_model_tags, op_libraries=config.op_libraries)
+    return engine
+
+
+def _unrecognised(path: Path) -> LoadFailed:
+    inside = ", ".join(_listing(path)) or "nothing"
+    hint = "Export it with tf.saved_model.save(model, PATH) or model.export(PATH)."
+    if (path / "export.meta").exists():
+        hint = (
+            "This is a SessionBundle of TensorFlow before 1.0, which no longer loads anywhere: "
+            + hint[0].lower()
+            + hint[1:]
+        )
+    return LoadFailed(f"{path} has no saved_model.pb; it has {inside}.", hint=hint)
+
+
+def _listing(path: Path) -> Iterator[str]:
+    for number, child in enumerate(sorted(path.iterdir())):
+        if number == 8:
+            yield "…"
+            return
+        yield child.name

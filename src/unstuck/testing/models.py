@@ -1,0 +1,411 @@
+"""Small SavedModels with known answers: ``half_plus_two(path)`` writes ``path/123/saved_model.pb`` and its files.
+
+Each function takes the model's base path, which it creates, and a version, and returns the version's folder. Most of
+the models are those that TensorFlow Serving tests itself with, rebuilt: same signatures, same answers. The others have
+one trait each that a server may get wrong. Shapes are written as ``float [-1,2]``; -1 is any size, ``[?]`` any shape.
+
+Importing this module does not import TensorFlow.
+"""
+
+import shutil
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+HIDDEN = 128
+DTYPES = (
+    *("float16", "bfloat16", "float32", "float64", "bool", "string"),
+    *("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
+)
+VOCABULARY = ("zero", "one", "two", "three")
+ASSET_TEXT = "asset-file-contents"
+
+Tensors = Mapping[str, Any]
+
+
+def half_plus_two(base_path: Path, version: int = 123) -> Path:
+    """y = x / 2 + 2, as TensorFlow 1 exported it: float [-1,1] both.
+
+    ``regress_x_to_y``, ``regress_x_to_y2`` (x / 2 + 3) and ``classify_x_to_y`` take serialized tf.Examples, string [?];
+    ``regress_x2_to_y3`` and ``classify_x2_to_y3`` take float [-1,1] and give x / 2 + 3. Has the asset ``foo.txt``.
+    """
+    with _tf1() as (tf, session):
+        a, b, c = (tf.compat.v1.get_variable(n, initializer=v, use_resource=False) for n, v in _ABC.items())
+        example = tf.compat.v1.placeholder(tf.string, name="tf_example")
+        features = {name: tf.io.FixedLenFeature([1], tf.float32, default_value=[0.0]) for name in ("x", "x2")}
+        parsed = tf.io.parse_example(example, features)
+        x, x2 = (tf.identity(parsed[name], name=name) for name in features)
+        y = tf.identity(a * x + b, name="y")
+        y2 = tf.identity(a * x + c, name="y2")
+        y3 = tf.identity(a * x2 + c, name="y3")
+        signatures = {
+            "serving_default": _signature(tf, {"x": x}, {"y": y}),
+            "regress_x_to_y": _signature(tf, {"inputs": example}, {"outputs": y}, "regress"),
+            "regress_x_to_y2": _signature(tf, {"inputs": example}, {"outputs": y2}, "regress"),
+            "regress_x2_to_y3": _signature(tf, {"inputs": x2}, {"outputs": y3}, "regress"),
+            "classify_x_to_y": _signature(tf, {"inputs": example}, {"scores": y}, "classify"),
+            "classify_x2_to_y3": _signature(tf, {"inputs": x2}, {"scores": y3}, "classify"),
+        }
+        return _save_tf1(tf, session, base_path, version, signatures, asset=True)
+
+
+def half_plus_two_tf2(base_path: Path, version: int = 123) -> Path:
+    """y = x / 2 + 2, as TensorFlow 2 exports it: float [1] both; signatures and asset as ``half_plus_two``'s."""
+    tf = _tensorflow()
+    module = tf.Module()
+    module.a, module.b, module.c = (tf.Variable(value, name=name) for name, value in _ABC.items())
+    module.asset = tf.saved_model.Asset(_asset(base_path))
+
+    def from_x(name: str, alias: str, offset: Any) -> Any:
+        def call(**inputs: Any) -> Tensors:
+            return {alias: module.a * inputs[name] + offset}
+
+        return _function(tf, call, {name: tf.TensorSpec([1], tf.float32, name)})
+
+    def from_example(alias: str, offset: Any) -> Any:
+        def call(inputs: Any) -> Tensors:
+            feature = {"x": tf.io.FixedLenFeature([1], tf.float32, default_value=[0.0])}
+            return {alias: module.a * tf.io.parse_example(inputs, feature)["x"] + offset}
+
+        return _function(tf, call, {"inputs": tf.TensorSpec([None], tf.string, "inputs")})
+
+    signatures = {
+        "serving_default": from_x("x", "y", module.b),
+        "regress_x_to_y": from_example("outputs", module.b),
+        "regress_x_to_y2": from_example("outputs", module.c),
+        "regress_x2_to_y3": from_x("inputs", "outputs", module.c),
+        "classify_x_to_y": from_example("scores", module.b),
+        "classify_x2_to_y3": from_x("inputs", "scores", module.c),
+    }
+    return _save_tf2(tf, module, base_path, version, signatures)
+
+
+def half_plus_three(base_path: Path, version: int = 123) -> Path:
+    """y = x / 2 + 3, a TensorFlow 1 export that declares x and y as float [] although any shape is meant.
+
+    Its regress signature even declares its serialized tf.Examples as float. TensorFlow Serving's quick start uses it.
+    """
+    with _tf1() as (tf, session):
+        a, c = (tf.compat.v1.get_variable(n, initializer=_ABC[n], use_resource=False) for n in "ac")
+        example = tf.compat.v1.placeholder(tf.string, name="tf_example")
+        parsed = tf.io.parse_example(example, {"x": tf.io.FixedLenFeature([1], tf.float32)})
+        x = tf.identity(parsed["x"], name="x")
+        y = tf.add(a * x, c, name="y")
+        signatures = {
+            "serving_default": _signature(tf, {"x": x}, {"y": y}),
+            "tensorflow/serving/regress": _signature(
+                tf, {"inputs": example}, {"outputs": tf.identity(y, name="Identity")}, "regress"
+            ),
+        }
+        for signature in signatures.values():
+            for info in (*signature.inputs.values(), *signature.outputs.values()):
+                info.dtype = tf.float32.as_datatype_enum
+                info.tensor_shape.Clear()
+        return _save_tf1(tf, session, base_path, version, signatures, asset=True)
+
+
+def two_versions(base_path: Path) -> Path:
+    """``half_plus_two`` as versions 123 and 124; returns the newer's folder."""
+    half_plus_two(base_path, 123)
+    return half_plus_two(base_path, 124)
+
+
+def counter(base_path: Path, version: int = 123) -> Path:
+    """Counts in a reference variable of TensorFlow 1; every output is float_ref [].
+
+    ``get_counter``, ``incr_counter`` and ``reset_counter`` take nothing; ``incr_counter_by`` takes ``delta``,
+    float [?]. There is no default signature.
+    """
+    with _tf1() as (tf, session):
+        count = tf.compat.v1.get_variable("counter", initializer=0.0, use_resource=False)
+        delta = tf.compat.v1.placeholder(tf.float32, name="delta")
+        outputs = {
+            "get_counter": count,
+            "incr_counter": tf.compat.v1.assign_add(count, 1.0),
+            "reset_counter": tf.compat.v1.assign(count, 0.0),
+        }
+        signatures = {name: _signature(tf, {}, {"output": output}) for name, output in outputs.items()}
+        by = tf.compat.v1.assign_add(count, delta)
+        signatures["incr_counter_by"] = _signature(tf, {"delta": delta}, {"output": by})
+        return _save_tf1(tf, session, base_path, version, signatures)
+
+
+def matrix_half_plus_two(base_path: Path, version: int = 1) -> Path:
+    """y = x / 2 + 2, float [-1,3,3] both, without variables."""
+    with _tf1() as (tf, session):
+        x = tf.compat.v1.placeholder(tf.float32, [None, 3, 3], name="x")
+        y = tf.add(x * 0.5, 2.0, name="y")
+        return _save_tf1(tf, session, base_path, version, {"serving_default": _signature(tf, {"x": x}, {"y": y})})
+
+
+def mlp(base_path: Path, version: int = 1) -> Path:
+    """A dense network with fixed random weights: x float [-1,64] to logits float [-1,10]."""
+    import numpy as np
+
+    tf = _tensorflow()
+    random = np.random.default_rng(0)
+    module = tf.Module()
+    sizes = (64, HIDDEN, HIDDEN, 10)
+    module.weights = [
+        tf.Variable(random.normal(0, rows**-0.5, (rows, columns)).astype(np.float32))
+        for rows, columns in pairwise(sizes)
+    ]
+
+    def call(x: Any) -> Tensors:
+        *hidden, last = module.weights
+        for weights in hidden:
+            x = tf.nn.relu(x @ weights)
+        return {"logits": x @ last}
+
+    return _save_one(tf, base_path, version, call, module, x=("float32", [None, 64]))
+
+
+def dtypes(base_path: Path, version: int = 1) -> Path:
+    """y = x, one signature for each of ``DTYPES``, named after it: [?] both. The default signature is ``float32``."""
+    tf = _tensorflow()
+
+    def call(x: Any) -> Tensors:
+        return {"y": tf.identity(x)}
+
+    signatures = {name: _function(tf, call, {"x": tf.TensorSpec(None, name, "x")}) for name in DTYPES}
+    return _save_tf2(tf, tf.Module(), base_path, version, {"serving_default": signatures["float32"], **signatures})
+
+
+def multi_io(base_path: Path, version: int = 1) -> Path:
+    """Several inputs and outputs, of several dtypes.
+
+    Inputs of every signature: ``a`` float [-1,2], ``b`` int64 [-1], ``c`` string [-1]. Outputs of the default one:
+    ``total`` float [-1] (a's row sums plus b), ``doubled`` int64 [-1] (2 b), ``shouted`` string [-1] (c in capitals),
+    ``pair_bytes`` string [-1,2] (c twice). ``with_scalar`` gives ``total`` and ``count`` int32 [], ``uneven`` gives
+    ``total`` and ``first`` string [1].
+    """
+    tf = _tensorflow()
+    specs = {
+        "a": tf.TensorSpec([None, 2], tf.float32, "a"),
+        "b": tf.TensorSpec([None], tf.int64, "b"),
+        "c": tf.TensorSpec([None], tf.string, "c"),
+    }
+
+    def total(a: Any, b: Any) -> Any:
+        return tf.reduce_sum(a, axis=1) + tf.cast(b, tf.float32)
+
+    def serving_default(a: Any, b: Any, c: Any) -> Tensors:
+        shouted = tf.strings.upper(c, encoding="utf-8")
+        return {"total": total(a, b), "doubled": 2 * b, "shouted": shouted, "pair_bytes": tf.stack([c, c], axis=1)}
+
+    def with_scalar(a: Any, b: Any, c: Any) -> Tensors:
+        return {"total": total(a, b), "count": tf.size(c)}
+
+    def uneven(a: Any, b: Any, c: Any) -> Tensors:
+        return {"total": total(a, b), "first": c[:1]}
+
+    signatures = {call.__name__: _function(tf, call, specs) for call in (serving_default, with_scalar, uneven)}
+    return _save_tf2(tf, tf.Module(), base_path, version, signatures)
+
+
+def text_bytes(base_path: Path, version: int = 1) -> Path:
+    """Its input again, under an alias that means bytes: ``text`` string [-1] to ``text_bytes`` string [-1]."""
+    tf = _tensorflow()
+
+    def call(text: Any) -> Tensors:
+        return {"text_bytes": tf.identity(text)}
+
+    return _save_one(tf, base_path, version, call, text=("string", [None]))
+
+
+def scalar_output(base_path: Path, version: int = 1) -> Path:
+    """A sum over the batch: x float [-1] to ``total`` float []."""
+    tf = _tensorflow()
+
+    def call(x: Any) -> Tensors:
+        return {"total": tf.reduce_sum(x)}
+
+    return _save_one(tf, base_path, version, call, x=("float32", [None]))
+
+
+def complex_output(base_path: Path, version: int = 1) -> Path:
+    """An output that JSON has no form for: x float [-1] to ``spectrum`` complex64 [-1].
+
+    ``from_complex`` takes x complex64 [-1] and gives ``real`` float [-1].
+    """
+    tf = _tensorflow()
+
+    def call(x: Any) -> Tensors:
+        return {"spectrum": tf.complex(x, x)}
+
+    def from_complex(x: Any) -> Tensors:
+        return {"real": tf.math.real(x)}
+
+    signatures = {
+        "serving_default": _function(tf, call, {"x": tf.TensorSpec([None], tf.float32, "x")}),
+        "from_complex": _function(tf, from_complex, {"x": tf.TensorSpec([None], tf.complex64, "x")}),
+    }
+    return _save_tf2(tf, tf.Module(), base_path, version, signatures)
+
+
+def slow(base_path: Path, version: int = 1, *, busy_s: float = 0.5) -> Path:
+    """y = x / 2 + 2, float [-1] both, after computing for ``busy_s`` seconds on one core."""
+    tf = _tensorflow()
+
+    @tf.autograph.experimental.do_not_convert
+    def call(x: Any) -> Tensors:
+        end = tf.timestamp() + tf.constant(busy_s, tf.float64)
+
+        def unfinished(_: Any) -> Any:
+            return tf.timestamp() < end
+
+        def compute(matrix: Any) -> Any:
+            return (matrix @ matrix,)
+
+        (waste,) = tf.while_loop(unfinished, compute, (tf.eye(64),))
+        return {"y": x / 2 + 2 + 0 * tf.reduce_sum(waste)}
+
+    return _save_one(tf, base_path, version, call, x=("float32", [None]))
+
+
+def nan_output(base_path: Path, version: int = 1) -> Path:
+    """y = log(x), float [-1] both: NaN below 0, -Infinity at 0. ``double`` is the same in double."""
+    tf = _tensorflow()
+
+    def call(x: Any) -> Tensors:
+        return {"y": tf.math.log(x)}
+
+    signatures = {
+        "serving_default": _function(tf, call, {"x": tf.TensorSpec([None], tf.float32, "x")}),
+        "double": _function(tf, call, {"x": tf.TensorSpec([None], tf.float64, "x")}),
+    }
+    return _save_tf2(tf, tf.Module(), base_path, version, signatures)
+
+
+def vocabulary_lookup(base_path: Path, version: int = 1) -> Path:
+    """Finds words in a hash table filled from an asset: ``words`` string [-1] to ``ids`` int64 [-1], -1 if unknown."""
+    tf = _tensorflow()
+    module = tf.Module()
+    rows = tf.lookup.TextFileInitializer(
+        _asset(base_path, "vocabulary.txt", "\n".join(VOCABULARY)),
+        *(tf.string, tf.lookup.TextFileIndex.WHOLE_LINE),
+        *(tf.int64, tf.lookup.TextFileIndex.LINE_NUMBER),
+    )
+    module.table = tf.lookup.StaticHashTable(rows, default_value=-1)
+
+    def call(words: Any) -> Tensors:
+        return {"ids": module.table.lookup(words)}
+
+    return _save_one(tf, base_path, version, call, module, words=("string", [None]))
+
+
+def asset_reader(base_path: Path, version: int = 1) -> Path:
+    """Reads its asset at every call: ``prefix`` string [-1] to ``text`` string [-1], the asset's text after each."""
+    tf = _tensorflow()
+    module = tf.Module()
+    module.asset = tf.saved_model.Asset(_asset(base_path))
+
+    def call(prefix: Any) -> Tensors:
+        return {"text": prefix + tf.io.read_file(module.asset)}
+
+    return _save_one(tf, base_path, version, call, module, prefix=("string", [None]))
+
+
+EXPORTS: Mapping[str, Callable[[Path], Path]] = {
+    export.__name__: export
+    for export in (
+        *(half_plus_two, half_plus_two_tf2, half_plus_three, two_versions, counter, matrix_half_plus_two),
+        *(mlp, dtypes, multi_io, text_bytes, scalar_output, complex_output, slow, nan_output),
+        *(vocabulary_lookup, asset_reader),
+    )
+}
+
+
+def export_all(folder: Path) -> dict[str, Path]:
+    """Exports every model of this module; returns their base paths by name."""
+    for name, export in EXPORTS.items():
+        export(folder / name)
+    return {name: folder / name for name in EXPORTS}
+
+
+_ABC = {"a": 0.5, "b": 2.0, "c": 3.0}
+
+
+def _tensorflow() -> Any:
+    from unstuck.engines.tensorflow.runtime import tf
+
+    return tf
+
+
+@contextmanager
+def _tf1() -> Generator[tuple[Any, Any]]:
+    """TensorFlow with a fresh default graph, and a session on it."""
+    tf = _tensorflow()
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        yield tf, session
+
+
+def _signature(tf: Any, inputs: Tensors, outputs: Tensors, method: str = "predict") -> Any:
+    info = tf.compat.v1.saved_model.utils.build_tensor_info
+    return tf.compat.v1.saved_model.signature_def_utils.build_signature_def(
+        {alias: info(tensor) for alias, tensor in inputs.items()},
+        {alias: info(tensor) for alias, tensor in outputs.items()},
+        f"tensorflow/serving/{method}",
+    )
+
+
+def _save_tf1(
+    tf: Any, session: Any, base_path: Path, version: int, signatures: Mapping[str, Any], *, asset: bool = False
+) -> Path:
+    v1 = tf.compat.v1
+    main_op = None
+    if asset:  # held in a variable that an op run at load time fills, as TensorFlow Serving's own models do
+        path = tf.constant(_asset(base_path))
+        v1.add_to_collection(v1.GraphKeys.ASSET_FILEPATHS, path)
+        name = v1.get_variable("filename_tensor", initializer="", trainable=False, use_resource=False, collections=[])
+        main_op = v1.assign(name, path, name="read_asset_path").op
+    session.run(v1.global_variables_initializer())
+    builder = v1.saved_model.builder.SavedModelBuilder(str(base_path / str(version)))
+    builder.add_meta_graph_and_variables(
+        session,
+        [v1.saved_model.tag_constants.SERVING],
+        signature_def_map=dict(signatures),
+        assets_collection=v1.get_collection(v1.GraphKeys.ASSET_FILEPATHS),
+        main_op=main_op,
+        strip_default_attrs=True,
+    )
+    builder.save()
+    return _saved(base_path, version)
+
+
+def _function(tf: Any, call: Callable[..., Tensors], specs: Mapping[str, Any]) -> Any:
+    """``call`` traced for keyword arguments of these specs."""
+    return tf.function(call).get_concrete_function(**specs)
+
+
+def _save_one(
+    tf: Any,
+    base_path: Path,
+    version: int,
+    call: Callable[..., Tensors],
+    module: Any = None,
+    **inputs: tuple[str, list[int | None]],
+) -> Path:
+    """Saves ``call`` as the default signature; ``inputs`` are dtype and shape by alias."""
+    specs = {alias: tf.TensorSpec(shape, dtype, alias) for alias, (dtype, shape) in inputs.items()}
+    return _save_tf2(tf, module or tf.Module(), base_path, version, {"serving_default": _function(tf, call, specs)})
+
+
+def _save_tf2(tf: Any, module: Any, base_path: Path, version: int, signatures: Mapping[str, Any]) -> Path:
+    tf.saved_model.save(module, str(base_path / str(version)), signatures=dict(signatures))
+    return _saved(base_path, version)
+
+
+def _asset(base_path: Path, name: str = "foo.txt", text: str = ASSET_TEXT) -> str:
+    """A file that saving copies into the version's ``assets/``; gone afterwards, so that nothing can depend on it."""
+    path = base_path / ".source" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return str(path)
+
+
+def _saved(base_path: Path, version: int) -> Path:
+    shutil.rmtree(base_path / ".source", ignore_errors=True)
+    return base_path / str(version)

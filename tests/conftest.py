@@ -1,0 +1,81 @@
+"""What tests share: servers that run in this process, in a thread with a loop of its own."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvloop
+
+from unstuck.config.settings import AUTO_PORT, ModelConfig, ServerConfig
+from unstuck.errors import UnstuckError
+from unstuck.server import Server
+
+START_TIMEOUT_S = 120
+
+ServeFunction = Callable[..., "RunningServer"]
+
+
+@dataclass
+class RunningServer:
+    """A server in a thread; ``url`` is its REST API's address, ``failures`` what could not be loaded."""
+
+    config: ServerConfig
+    url: str = ""
+    failures: tuple[UnstuckError, ...] = ()
+
+    def __post_init__(self) -> None:
+        self._loaded = threading.Event()
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="test-server", daemon=True)
+        self._thread.start()
+        assert self._loaded.wait(START_TIMEOUT_S), "the server did not start in time"
+        if self._error is not None:
+            raise self._error
+
+    def _run(self) -> None:
+        try:
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(self._serve())
+        except BaseException as error:  # noqa: BLE001 - handed to the thread that waits
+            self._error = error
+            self._loaded.set()
+
+    async def _serve(self) -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        server = Server(self.config)
+        server.start()
+        failures: list[UnstuckError] = []
+        await server.load_models(failures.append)
+        self.url, self.failures = f"http://127.0.0.1:{server.rest_port}", tuple(failures)
+        self._loaded.set()
+        await self._stop.wait()
+        await server.stop()
+
+    def stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(START_TIMEOUT_S)
+
+
+@pytest.fixture(scope="session")
+def serve() -> Iterator[ServeFunction]:
+    """``serve({"name": base_path, …}, **settings)``: a running server; stopped when the session ends."""
+    running: list[RunningServer] = []
+
+    def start(models: Mapping[str, Path], **settings: Any) -> RunningServer:
+        aliases = {"rest_api_enable_cors_support": "cors"}
+        config = ServerConfig(
+            models=tuple(ModelConfig(name, Path(path)) for name, path in models.items()),
+            host="127.0.0.1",
+            rest_port=AUTO_PORT,
+            **{aliases.get(name, name): value for name, value in settings.items()},
+        )
+        running.append(RunningServer(config))
+        return running[-1]
+
+    yield start
+    for server in running:
+        server.stop()
