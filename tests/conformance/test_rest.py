@@ -134,7 +134,7 @@ def get(client: httpx.Client, url: str) -> Any:
 
 
 def signatures_of(version: Path) -> dict[str, Any]:
-    """The signatures in a saved_model.pb, in protobuf's own JSON with every field printed: TensorFlow Serving's form."""
+    """The signatures in a saved_model.pb, in protobuf's JSON with every field printed, as TensorFlow Serving does."""
     from google.protobuf import json_format
     from tensorflow.core.protobuf import saved_model_pb2
 

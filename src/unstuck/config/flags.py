@@ -172,7 +172,7 @@ def parse(arguments: Sequence[str], flags: Sequence[Flag[object]] = SERVE_FLAGS)
 def _unknown(argument: str, name: str, known: dict[str, Flag[object]]) -> FlagError:
     if name in NOT_BUILT:
         return FlagError(
-            f"--{name} is a flag of TensorFlow Serving that Unstuck does not support yet; it is not ignored in silence.",
+            f"--{name} is a flag of TensorFlow Serving that is not built yet, and none is ignored in silence.",
             hint="Leave it out to serve without it.",
         )
     return FlagError(

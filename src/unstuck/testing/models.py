@@ -36,7 +36,7 @@ def half_plus_two(base_path: Path, version: int = 123) -> Path:
         example = tf.compat.v1.placeholder(tf.string, name="tf_example")
         features = {name: tf.io.FixedLenFeature([1], tf.float32, default_value=[0.0]) for name in ("x", "x2")}
         parsed = tf.io.parse_example(example, features)
-        x, x2 = (tf.identity(parsed[name], name=name) for name in features)
+        x, x2 = (tf.ensure_shape(parsed[name], [None, 1], name=name) for name in features)
         y = tf.identity(a * x + b, name="y")
         y2 = tf.identity(a * x + c, name="y2")
         y3 = tf.identity(a * x2 + c, name="y3")
@@ -102,7 +102,7 @@ def half_plus_three(base_path: Path, version: int = 123) -> Path:
         for signature in signatures.values():
             for info in (*signature.inputs.values(), *signature.outputs.values()):
                 info.dtype = tf.float32.as_datatype_enum
-                info.tensor_shape.Clear()
+                info.ClearField("tensor_shape")  # absent, which reads as []
         return _save_tf1(tf, session, base_path, version, signatures, asset=True)
 
 

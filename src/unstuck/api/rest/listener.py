@@ -66,10 +66,10 @@ class _EmbeddedServer(GranianServer):
             "backpressure": MAX_CONNECTIONS,
             "log_enabled": False,
         }
-        super().__init__(app, **options)  # pyright: ignore[reportCallIssue] - its stub hides the parameters
+        super().__init__(app, **options)
         self._bound_fd = bound_fd
 
     def _init_shared_socket(self) -> None:
         self._ssp = None
-        self._shd = SocketHolder(self._bound_fd, False, BACKLOG)
+        self._shd = SocketHolder(self._bound_fd, False, BACKLOG)  # pyright: ignore[reportCallIssue]
         self._sfd = self._bound_fd

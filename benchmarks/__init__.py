@@ -1,0 +1,1 @@
+"""Runnable comparisons: medians and ratios of servers measured in turn, in one run."""
