@@ -51,7 +51,8 @@ def main() -> None:
 
 def throughput(work: Path, seconds: int, rounds: int) -> None:
     """Prints requests/s and p99 of the small MLP (64 -> 128 -> 128 -> 10), one row a request, and of the echo."""
-    body = json.dumps({"instances": [[round(random.Random(0).random(), 4) for _ in range(64)]]}).encode()
+    draw = random.Random(0).random
+    body = json.dumps({"instances": [[round(draw(), 4) for _ in range(64)]]}).encode()
     with ExitStack() as stack:
         server = stack.enter_context(_unstuck(work / "mlp"))
         answer = _post(f"{server}/v1/models/mlp:predict", body)
@@ -70,11 +71,12 @@ def throughput(work: Path, seconds: int, rounds: int) -> None:
                     runs[name].append(_wrk(url, connections, seconds, script))
             ratios = [ours[0] / theirs[0] for ours, theirs in zip(runs["unstuck"], runs["echo"], strict=True)]
             for name, measured in runs.items():
-                rates = sorted(rate for rate, _ in measured)
+                rates = sorted(each for each, _ in measured)
                 p99 = statistics.median(p99 for _, p99 in measured)
                 ratio = f"{statistics.median(ratios):.2f}" if name == "unstuck" else ""
                 spread = f"{rates[0]:,.0f}-{rates[-1]:,.0f}"
-                print(f"{connections:>11}  {name:8} {statistics.median(rates):>12,.0f} {spread:>17} {p99:>8.2f}  {ratio}")
+                rate = statistics.median(rates)
+                print(f"{connections:>11}  {name:8} {rate:>12,.0f} {spread:>17} {p99:>8.2f}  {ratio}")
 
 
 def image(work: Path) -> None:

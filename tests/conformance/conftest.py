@@ -23,6 +23,7 @@ SERVERS: dict[str, dict[str, Any]] = {
     "cors": {"rest_api_enable_cors_support": True},
     "strict": {"strict_inputs": True},
     "impatient": {"rest_timeout_ms": 100},
+    "small": {"max_body_bytes": 1000},
 }
 
 Models = dict[str, Path]

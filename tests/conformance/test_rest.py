@@ -1,6 +1,7 @@
 """The REST API over real sockets: every case of ``rest/*.toml``, and what takes more than one request to tell."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,21 @@ def test_answers_on_one_connection_do_not_mix(url_of, client):
         assert client.post(url, content=b'{"instances": [').status_code == 400
         answer = client.post(url, json={"instances": [[number]]}).json()
         assert answer == {"predictions": [[number / 2 + 2]]}
+
+
+def test_concurrent_answers_do_not_mix(url_of, client):
+    """Whatever runs or is merged at the same time, each answer is its own request's, and an error only its sender's."""
+    url = f"{url_of('own', 'plain')}/v1/models/half_plus_two:predict"
+
+    def ask(number: int) -> bool:
+        rows = number % 5
+        answer = client.post(url, json={"instances": [[number + row] for row in range(rows)]})
+        if rows == 0:
+            return answer.status_code == 400
+        return answer.json() == {"predictions": [[(number + row) / 2 + 2] for row in range(rows)]}
+
+    with ThreadPoolExecutor(32) as pool:
+        assert all(pool.map(ask, range(1000)))
 
 
 def test_ready_once_every_model_is_loaded(url_of, models_of, client):

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import simdjson
 
-from unstuck.codecs.json_values import cast_numbers
+from unstuck.codecs.json_values import MAX_RANK, cast_numbers
 from unstuck.core.signatures import Tensor
 
 _SIGNATURE = rb'"signature_name"\s*:\s*"(?P<%s>[^"\\]*)"\s*'
@@ -23,6 +23,7 @@ _TAIL = re.compile(rb"\s*(?:,\s*" + _SIGNATURE % b"after" + rb")?\}\s*")
 _NAME = rb'\{\s*"(?P<name>[^"\\]*)"\s*:\s*'
 _NAMED_COLUMN = re.compile(_NAME)
 _NAMED_ROW = re.compile(rb"\[\s*" + _NAME)
+_LAST_ROW = re.compile(rb"\}\s*\]\Z")
 _NOT_SKELETON = b"0123456789.eE+- \t\r\n"
 
 
@@ -52,7 +53,7 @@ class DenseBody:
         try:
             array: Any = simdjson.Parser().parse(self.text)
             buffer: bytes = array.as_buffer(of_type="i" if integral else "d")
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, RuntimeError):  # simdjson has no class of its own for what it cannot read
             return None
         flat = np.frombuffer(buffer, np.int64 if integral else np.float64)
         if flat.size != np.prod(self.shape):  # an empty list looks like a list of one in the skeleton
@@ -63,46 +64,47 @@ class DenseBody:
 def recognise(body: bytes) -> DenseBody | None:
     """The array of numbers that ``body`` consists of, or None."""
     head = _HEAD.match(body)
-    if head is None:
+    end = body.rfind(b"]") + 1
+    if head is None or not end:
         return None
-    last = body.rfind(b"]")
-    form = head["format"].decode()
-    start, end, name = head.end(), last + 1, None
-    closing = b""
-    if form == "inputs" and (named := _NAMED_COLUMN.match(body, start)):
-        start, name, closing = named.end(), named["name"], b"}"
-    elif form == "instances" and (named := _NAMED_ROW.match(body, start)):
-        name = named["name"]
-    text = body[start:end]
-    if form == "instances" and name is not None:
-        unnamed = _without_names(text, name)
-        if unnamed is None:
+    form, start = head["format"].decode(), head.end()
+    closing, rows = b"", None
+    name = _NAMED_COLUMN.match(body, start) if form == "inputs" else _NAMED_ROW.match(body, start)
+    if name is not None and form == "inputs":
+        start, closing = name.end(), b"}"
+    elif name is not None:
+        rows = _rows_named(name["name"], body[name.end() : end])
+        if rows is None:
             return None
-        text = unnamed
     rest = body[end:].lstrip()
-    if not rest.startswith(closing):
+    tail = _TAIL.fullmatch(rest[len(closing) :]) if rest.startswith(closing) else None
+    if tail is None or (head["before"] is not None and tail["after"] is not None):
         return None
-    tail = _TAIL.fullmatch(rest[len(closing) :])
+    text = body[start:end] if rows is None else b"[%b]" % b",".join(rows)
     shape = _regular_shape(text.translate(None, _NOT_SKELETON))
-    if tail is None or shape is None or (head["before"] is not None and tail["after"] is not None):
+    if shape is None:
         return None
     try:
         signature = (head["before"] or tail["after"] or b"").decode()
-        return DenseBody(form, signature, None if name is None else name.decode(), shape, text)
+        return DenseBody(form, signature, None if name is None else name["name"].decode(), shape, text)
     except UnicodeDecodeError:
         return None
 
 
-def _without_names(text: bytes, name: bytes) -> bytes | None:
-    """``[{"x": [1]}, {"x": [2]}]`` as ``[[1], [2]]``."""
-    text, names = re.subn(rb'\{\s*"' + re.escape(name) + rb'"\s*:\s*', b"", text)
-    return text.replace(b"}", b"") if text.count(b"}") == names else None
+def _rows_named(name: bytes, text: bytes) -> list[bytes] | None:
+    """The values of ``[1]}, {"x": [2]}]``, what follows the first name; None unless all have the same skeleton."""
+    last = _LAST_ROW.search(text)
+    if last is None:
+        return None
+    rows = re.split(rb'\}\s*,\s*\{\s*"' + re.escape(name) + rb'"\s*:', text[: last.start()])
+    skeleton = rows[0].translate(None, _NOT_SKELETON)
+    return rows if all(row.translate(None, _NOT_SKELETON) == skeleton for row in rows[1:]) else None
 
 
 def _regular_shape(skeleton: bytes) -> tuple[int, ...] | None:
     """The shape of the only regular array with this skeleton (``[[,],[,]]`` is [2,2]); None if there is none."""
     rank = len(skeleton) - len(skeleton.lstrip(b"["))
-    if rank == 0:
+    if not 0 < rank <= MAX_RANK:
         return None
     sizes: list[int] = []
     unit = b""

@@ -47,7 +47,7 @@ def to_array(value: Json, spec: TensorSpec, path_of: PathOf, *, has_bools: bool 
     """
     if not has_bools and (numbers := to_numbers(value, spec)) is not None:
         return numbers
-    return _elementwise(value, _numpy_dtype(spec.dtype), spec, path_of)
+    return _elementwise(value, _numpy_dtype(spec.dtype, spec.alias), spec, path_of)
 
 
 def to_numbers(value: Json, spec: TensorSpec) -> Tensor | None:
@@ -84,10 +84,11 @@ def cast_numbers(numbers: Tensor, dtype: "np.dtype[np.generic]") -> Tensor | Non
     return numbers.astype(dtype)
 
 
-def _numpy_dtype(dtype: DType) -> "np.dtype[np.generic]":
+def _numpy_dtype(dtype: DType, alias: str) -> "np.dtype[np.generic]":
     if dtype.numpy is None or (dtype.numpy.kind not in "biufO" and dtype.name != "bfloat16"):
         raise UnsupportedType(
-            f"JSON has no form for {dtype.name} values.", hint="Send a PredictRequest over gRPC instead."
+            f"JSON has no form for {dtype.name} values, which input {alias!r} takes.",
+            hint="Send a PredictRequest over gRPC instead.",
         )
     return dtype.numpy
 

@@ -50,17 +50,14 @@ def _signature(signature: Signature) -> dict[str, object]:
         "inputs": {alias: _tensor(spec) for alias, spec in signature.inputs.items()},
         "outputs": {alias: _tensor(spec) for alias, spec in signature.outputs.items()},
         "method_name": signature.method_name,
-        "defaults": {},
+        "defaults": dict(signature.defaults),
     }
 
 
 def _tensor(spec: TensorSpec) -> dict[str, object]:
-    sizes = [-1 if size is None else size for size in spec.shape or ()]
-    return {
-        "dtype": spec.dtype.proto_name,
-        "tensor_shape": {
-            "dim": [{"size": str(size), "name": ""} for size in sizes],
-            "unknown_rank": spec.shape is None,
-        },
-        "name": spec.name,
-    }
+    info: dict[str, object] = {"dtype": spec.dtype.proto_name}
+    if spec.has_shape:
+        sizes = [-1 if size is None else size for size in spec.shape or ()]
+        dims = [{"size": str(size), "name": ""} for size in sizes]
+        info["tensor_shape"] = {"dim": dims, "unknown_rank": spec.shape is None}
+    return {**info, "name": spec.name}

@@ -4,8 +4,9 @@ Source: FillPredictRequestFromJson and MakeJsonFromTensors in tensorflow_serving
 """
 
 import base64
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, islice
 from typing import Any, Literal, NoReturn, cast
 
 import numpy as np
@@ -104,6 +105,71 @@ def parse(body: bytes) -> JsonPredictRequest:
     return JsonPredictRequest(name, [], body, document, None)
 
 
+@dataclass(slots=True)
+class JsonPredictRequests:
+    """Several bodies in plain row format, ``{"instances": [...]}`` and nothing else, that are bound and run as one.
+
+    Attributes:
+        signature_name: always the default one.
+        warnings: always none; a body that would get one is not bound together with others.
+    """
+
+    signature_name: str
+    warnings: list[str]
+    _rows: list[list[Json]]
+
+    def bind(self, signature: Signature) -> dict[str, Tensor]:
+        """One array with the rows of all bodies.
+
+        Raises:
+            MalformedBody: they cannot be bound together; each for itself may be right, or get an error of its own.
+        """
+        specs = list(signature.inputs.values())
+        numbers = to_numbers([row for rows in self._rows for row in rows], specs[0]) if len(specs) == 1 else None
+        if numbers is None:
+            raise MalformedBody("The bodies cannot be bound together.")
+        return {specs[0].alias: numbers}
+
+    def encode(self, outputs: Tensors) -> list[bytes]:
+        """The answer's body for each request. Raises UnwritableOutput as ``encode`` does, for the first that cannot."""
+        counts = [len(rows) for rows in self._rows]
+        if len(outputs) == 1:
+            (array,) = outputs.values()
+            if array.dtype.kind in "fiub" and array.ndim == 2 and array.size and len(array) == sum(counts):
+                text = orjson.dumps(array if array.flags.c_contiguous else np.ascontiguousarray(array), option=_NUMPY)
+                if b"null" not in text:
+                    return _cut(text[2:-2].split(b"],["), counts)
+        ends = list(accumulate(counts))
+        return [
+            encode({alias: array[end - count : end] for alias, array in outputs.items()}, "instances")
+            for count, end in zip(counts, ends, strict=True)
+        ]
+
+
+def _cut(rows: list[bytes], counts: list[int]) -> list[bytes]:
+    if len(rows) == len(counts):
+        return [b'{"predictions":[[%b]]}' % row for row in rows]
+    cut = iter(rows)
+    return [b'{"predictions":[[%b]]}' % b"],[".join(islice(cut, count)) for count in counts]
+
+
+def parse_together(bodies: Sequence[bytes]) -> JsonPredictRequests | None:
+    """The bodies as one request, or None unless each is ``{"instances": [...]}`` without ``true`` and ``false``."""
+    all_rows: list[list[Json]] = []
+    for body in bodies:
+        try:
+            document = orjson.loads(body)
+        except orjson.JSONDecodeError:
+            return None
+        if type(document) is not dict or len(cast("dict[str, Json]", document)) != 1:
+            return None
+        rows = cast("dict[str, Json]", document).get("instances")
+        if not isinstance(rows, list) or not rows or _mentions_bools(body) or body.count(b":") != 1:
+            return None
+        all_rows.append(rows)
+    return JsonPredictRequests("", [], all_rows)
+
+
 def _mentions_bools(body: bytes) -> bool:
     # One letter is looked for first: that is four times faster, and mostly it is not there.
     return (b"u" in body and b"true" in body) or (b"l" in body and b"false" in body)
@@ -190,7 +256,7 @@ def _array(value: Json, spec: TensorSpec, path_of: PathOf, has_bools: bool, *, r
         # In row format TensorFlow Serving turns every element's error into INVALID_ARGUMENT.
         if error.http_status == 400:
             raise
-        raise WrongType(f"Failed to process input {spec.alias!r} of 'instances': {error.message}") from None
+        raise WrongType(f"Failed to process 'instances': {error.message}") from None
 
 
 def _named_row_path(alias: str) -> PathOf:

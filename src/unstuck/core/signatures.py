@@ -30,12 +30,14 @@ class TensorSpec:
         name: the tensor's name in the graph (``serving_default_x:0``).
         dtype: its element type.
         shape: a size per dimension, None where any size fits; None where the rank itself is unknown.
+        has_shape: False where the export says nothing of the shape, not even that it is unknown.
     """
 
     alias: str
     name: str
     dtype: DType
     shape: Shape | None
+    has_shape: bool = True
 
     def __str__(self) -> str:
         return f"{self.dtype.name} {show_shape(self.shape)}"
@@ -43,13 +45,21 @@ class TensorSpec:
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """A named way to call a model; ``inputs`` and ``outputs`` are keyed by alias, in sorted order."""
+    """A named way to call a model.
+
+    Attributes:
+        name: its name.
+        inputs: by alias, in sorted order.
+        outputs: by alias, in sorted order.
+        method_name: as exported; says which of predict, classify and regress it is meant for.
+        defaults: by alias, the value for an input that a gRPC request leaves out, as TensorProto's JSON.
+    """
 
     name: str
     inputs: Mapping[str, TensorSpec]
     outputs: Mapping[str, TensorSpec]
     method_name: str = METHOD_NAMES["predict"]
-    defaults: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
+    defaults: Mapping[str, object] = field(default_factory=dict[str, object])
 
 
 def show_shape(shape: Iterable[int | None] | None) -> str:

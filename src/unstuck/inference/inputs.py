@@ -23,8 +23,7 @@ def check_shapes(signature: Signature, inputs: Tensors) -> list[str]:
             continue
         if not _same_rows(shape, spec.shape):
             raise WrongShape(
-                f"Input {alias!r} of signature {signature.name!r} expects shape {show_shape(spec.shape)} "
-                f"({spec.dtype.name}), got {show_shape(shape)}.",
+                f"Input {alias!r} expects shape {show_shape(spec.shape)} ({spec.dtype.name}), got {show_shape(shape)}.",
                 hint=_advice(shape, spec),
             )
         warnings.append(

@@ -22,9 +22,9 @@ Result = TypeVar("Result")
 class RunTimes:
     """The latest run times of one kind of call, and what follows from them. Thread-safe.
 
-    On a thread, the time on the clock includes waiting for the interpreter lock while the loop is busy. There the
-    decision rests on the thread's own CPU time at the 99th percentile, with the median on the clock as a guard against
-    calls that wait without computing. On the loop nothing else competes, and the clock decides.
+    The 99th percentile is that of the running thread's own CPU time: on the clock, a busy machine or the wait for the
+    interpreter lock makes every call long, and moving it would not help. The clock guards against calls that wait
+    without computing: half of them must be short to move to the loop, nine in ten to stay there.
     """
 
     def __init__(self) -> None:
@@ -35,22 +35,23 @@ class RunTimes:
         self._needed = FIRST_TRIAL
         self.inline = False
 
-    def record(self, clock_ns: int, cpu_ns: int | None) -> None:
-        """Counts one run; ``cpu_ns`` is None for a run on the loop."""
+    def record(self, clock_ns: int, cpu_ns: int) -> None:
+        """Counts one run."""
         with self._lock:
             self._clock.append(clock_ns)
+            self._cpu.append(cpu_ns)
             self._runs += 1
-            if cpu_ns is not None:
-                self._cpu.append(cpu_ns)
             if self.inline:
-                if clock_ns >= SHORT_NS and _percentile(self._clock, 99) >= SHORT_NS:
+                if clock_ns >= SHORT_NS and not self._is_short(clock_percent=90):
+                    self._needed = min(self._needed * 4, LAST_TRIAL)  # on trial and failed: more proof each time
                     self._move(inline=False)
-            elif self._runs >= self._needed and _percentile(self._cpu, 99) < SHORT_NS > _percentile(self._clock, 50):
+            elif self._runs >= self._needed and self._is_short(clock_percent=50):
                 self._move(inline=True)
 
+    def _is_short(self, *, clock_percent: int) -> bool:
+        return _percentile(self._cpu, 99) < SHORT_NS and _percentile(self._clock, clock_percent) < SHORT_NS
+
     def _move(self, *, inline: bool) -> None:
-        if not inline:  # it was on trial and failed: ask for more proof each time
-            self._needed = min(self._needed * 4, LAST_TRIAL)
         self.inline = inline
         self._runs = 0
         self._clock.clear()
@@ -68,22 +69,14 @@ class Placement:
         times = self._times.get(key)
         return times is not None and times.inline
 
-    def run_inline(self, key: Hashable, run: Callable[[], Result]) -> Result:
-        """Runs on the loop, and watches that it stays short."""
-        start = perf_counter_ns()
+    def run(self, key: Hashable, work: Callable[[], Result]) -> Result:
+        """Runs in the calling thread, and learns how long calls of this kind take."""
+        times = self._times.get(key) or self._times.setdefault(key, RunTimes())
+        clock, cpu = perf_counter_ns(), thread_time_ns()
         try:
-            return run()
+            return work()
         finally:
-            self._times[key].record(perf_counter_ns() - start, None)
-
-    def run_on_thread(self, key: Hashable, run: Callable[[], Result]) -> Result:
-        """Runs in the calling worker thread, and learns how long it takes."""
-        times = self._times.setdefault(key, RunTimes())
-        start, cpu = perf_counter_ns(), thread_time_ns()
-        try:
-            return run()
-        finally:
-            times.record(perf_counter_ns() - start, thread_time_ns() - cpu)
+            times.record(perf_counter_ns() - clock, thread_time_ns() - cpu)
 
 
 def _percentile(values: deque[int], percent: int) -> int:

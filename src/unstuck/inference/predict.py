@@ -1,14 +1,16 @@
 """Predict: from a model spec and a request that can be bound, to outputs by alias."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import Protocol, TypeVar, cast
 
 from unstuck.core.models import ModelSpec
 from unstuck.core.servables import AvailableModel, Models
 from unstuck.core.signatures import DEFAULT_SIGNATURE, Signature, Tensor, Tensors
 from unstuck.errors import InvalidRequest, UnknownSignature, UnstuckError
 from unstuck.inference.inputs import check_shapes
+
+Result = TypeVar("Result")
 
 
 class BindableRequest(Protocol):
@@ -39,34 +41,32 @@ class PreparedCall:
     inputs: Tensors
     warnings: list[str]
 
-    @property
-    def key(self) -> tuple[int, str, int]:
-        """Calls with one key do about the same work: the servable, the signature, and the inputs' size class."""
+    def key(self, calls: int = 1) -> tuple[int, str, int]:
+        """Calls with one key do about the same work: the servable, the signature, and the size class of their inputs.
+
+        Args:
+            calls: how many calls this one stands for, if several are run together.
+        """
         size = 0
         for array in self.inputs.values():
             size += array.nbytes if array.dtype.kind != "O" else sum(map(len, cast("Iterable[bytes]", array.flat)))
-        return id(self.model), self.signature.name, size.bit_length()
+        return id(self.model), self.signature.name, (size // calls).bit_length()
 
     @property
     def is_mergeable(self) -> bool:
         """Whether it may run in one batch with other calls: proven for its signature, and sent as declared."""
         return not self.warnings and self.signature.name in self.model.mergeable
 
-    @property
-    def merge_key(self) -> tuple[object, ...]:
-        """Calls with one key may be concatenated: the same signature, rows of the same shape."""
-        return id(self.model), self.signature.name, *[array.shape[1:] for array in self.inputs.values()]
-
-    def run(self, inputs: Tensors | None = None) -> dict[str, Tensor]:
-        """The outputs by alias, for its own inputs or for ``inputs`` that include them.
+    def run(self, encode: Callable[[dict[str, Tensor]], Result]) -> Result:
+        """What ``encode`` makes of the outputs by alias.
 
         Raises:
-            EngineError: its message names the model.
+            EngineError: the framework failed; its message names model and signature, as does any error of ``encode``.
         """
         try:
-            return self.model.servable.run(self.signature, self.inputs if inputs is None else inputs)
+            return encode(self.model.servable.run(self.signature, self.inputs))
         except UnstuckError as error:
-            raise _about(self.model, error) from error
+            raise _about(self.model, self.signature, error) from error
 
 
 def prepare(models: Models, spec: ModelSpec, request: BindableRequest, *, strict_inputs: bool = False) -> PreparedCall:
@@ -89,9 +89,10 @@ def prepare(models: Models, spec: ModelSpec, request: BindableRequest, *, strict
         inputs = request.bind(signature)
         warnings = request.warnings + check_shapes(signature, inputs)
     except UnstuckError as error:
-        raise _about(model, error) from None
+        raise _about(model, signature, error) from None
     if warnings and strict_inputs:
-        raise _about(model, InvalidRequest("; ".join(warnings), hint="--strict_inputs refuses what it would warn of."))
+        refused = InvalidRequest("; ".join(warnings), hint="--strict_inputs refuses what it would warn of.")
+        raise _about(model, signature, refused)
     return PreparedCall(model, signature, inputs, warnings)
 
 
@@ -104,6 +105,6 @@ def signature_of(model: AvailableModel, name: str) -> Signature:
     return signature
 
 
-def _about(model: AvailableModel, error: UnstuckError) -> UnstuckError:
-    error.message = f"Model {model.name!r} version {model.version}: {error.message}"
+def _about(model: AvailableModel, signature: Signature, error: UnstuckError) -> UnstuckError:
+    error.message = f"Model {model.name!r} version {model.version}, signature {signature.name!r}: {error.message}"
     return error

@@ -13,6 +13,7 @@ from unstuck.errors import BodyTooLarge, MalformedBody, UnstuckError
 Headers = list[tuple[str, str]]
 
 JSON = ("content-type", "application/json")
+JSON_HEADERS: Headers = [JSON]
 HINT_HEADER = "x-unstuck-hint"
 CAUSE_HEADER = "x-unstuck-cause"
 WARNING_HEADER = "x-unstuck-warning"
@@ -42,7 +43,7 @@ class Response:
 
     status: int
     body: bytes
-    headers: Headers = field(default_factory=lambda: [JSON])
+    headers: Headers = field(default_factory=lambda: JSON_HEADERS)  # shared: extended by copying, never in place
 
     @classmethod
     def of_error(cls, error: UnstuckError) -> "Response":

@@ -5,9 +5,9 @@ Source: the two regular expressions of tensorflow_serving/model_servers/http_res
 """
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from enum import Enum
-from urllib.parse import unquote
 
 from unstuck.core.models import ModelSpec
 from unstuck.errors import InvalidRequest, MalformedPath, VersionOverflow
@@ -15,8 +15,10 @@ from unstuck.errors import InvalidRequest, MalformedPath, VersionOverflow
 _MODEL = r"/v1/models/([^/:]+)(?:/versions/([0-9]+)|/labels/([^/:]+))?"
 _CALL = re.compile(_MODEL + ":(classify|regress|predict)", re.IGNORECASE)
 _STATUS = re.compile(_MODEL + r"(?:/(metadata))?", re.IGNORECASE)
+_PREFIX = re.compile("/v1/models/", re.IGNORECASE)
 _ALL_MODELS = re.compile(r"/v1/models(?:/versions/[0-9]+|/labels/[^/:]+)?(?:/metadata)?", re.IGNORECASE)
 _MAX_VERSION = 2**63 - 1
+MAX_VERSION_DIGITS = 19
 
 
 class Action(Enum):
@@ -37,8 +39,20 @@ class Route:
     spec: ModelSpec
 
 
+def parse_among(method: str, path: str, names: Iterable[str]) -> Route:
+    """As ``parse``, but knows the names served, so that one with a slash or a colon in it can be told from the rest.
+
+    The front end decodes the whole path, so ``/v1/models/a%2Fb:predict`` arrives as ``/v1/models/a/b:predict``.
+    """
+    for name in names:
+        if ("/" in name or ":" in name) and (match := _PREFIX.match(path)) and path[match.end() :].startswith(name):
+            route = parse(method, path[: match.end()] + "_" + path[match.end() + len(name) :])
+            return Route(route.action, replace(route.spec, name=name))
+    return parse(method, path)
+
+
 def parse(method: str, path: str) -> Route:
-    """The route of a path under ``/v1/``, its name and label percent-decoded.
+    """The route of a path under ``/v1/``, already percent-decoded, as the front end gives it.
 
     Raises:
         MalformedPath: no such path for this method.
@@ -58,7 +72,10 @@ def parse(method: str, path: str) -> Route:
 
 
 def _spec(match: re.Match[str]) -> ModelSpec:
-    version = None if match[2] is None else int(match[2][:40])
-    if version is not None and version > _MAX_VERSION:
-        raise VersionOverflow(match[2])
-    return ModelSpec(unquote(match[1]), version, None if match[3] is None else unquote(match[3]))
+    version = None
+    if match[2] is not None:
+        digits = match[2].lstrip("0") or "0"
+        if len(digits) > MAX_VERSION_DIGITS or int(digits) > _MAX_VERSION:
+            raise VersionOverflow(match[2])
+        version = int(digits)
+    return ModelSpec(match[1], version, match[3])

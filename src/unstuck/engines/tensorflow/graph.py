@@ -4,6 +4,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from google.protobuf.json_format import MessageToDict
+
 from unstuck.core import dtypes
 from unstuck.core.signatures import Signature, TensorSpec
 from unstuck.engines.tensorflow.runtime import loader_impl, op_def_registry
@@ -59,13 +61,20 @@ def _signature(name: str, definition: Any) -> Signature:
         inputs={alias: _spec(alias, info) for alias, info in sorted(definition.inputs.items())},
         outputs={alias: _spec(alias, info) for alias, info in sorted(definition.outputs.items())},
         method_name=definition.method_name,
+        defaults={alias: _as_json(tensor) for alias, tensor in sorted(definition.defaults.items())},
     )
 
 
 def _spec(alias: str, info: Any) -> TensorSpec:
-    shape = info.tensor_shape
-    sizes = None if shape.unknown_rank else tuple(None if dim.size < 0 else int(dim.size) for dim in shape.dim)
-    return TensorSpec(alias, str(info.name), dtypes.from_number(int(info.dtype)), sizes)
+    shape, has_shape = info.tensor_shape, info.HasField("tensor_shape")
+    sizes = None
+    if has_shape and not shape.unknown_rank:
+        sizes = tuple(None if dim.size < 0 else int(dim.size) for dim in shape.dim)
+    return TensorSpec(alias, str(info.name), dtypes.from_number(int(info.dtype)), sizes, has_shape)
+
+
+def _as_json(message: Any) -> object:
+    return MessageToDict(message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
 
 
 # Stateful in TensorFlow's registry, though running them changes nothing: they read variables and tables, or call on.

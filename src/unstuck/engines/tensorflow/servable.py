@@ -37,7 +37,7 @@ class SavedModelServable(Servable):
             return self._calls[signature.name](inputs)
         except tf.errors.OpError as error:
             raise EngineError(
-                f"TensorFlow failed in signature {signature.name!r}: {_reason(error)}",
+                f"TensorFlow failed: {_reason(error)}",
                 code=Code.from_number(error.error_code),
                 hint=_what_came(signature, inputs),
             ) from error
@@ -59,7 +59,15 @@ class _Call:
 
     def __call__(self, inputs: Tensors) -> dict[str, Tensor]:
         results = self._run(*[inputs[alias] for alias in self._feeds])
-        return {alias: np.asarray(results[at]) for alias, at in self._aliases}
+        return {alias: _as_array(results[at]) for alias, at in self._aliases}
+
+
+def _as_array(result: Any) -> Tensor:
+    if isinstance(result, bytes):  # a scalar string, which NumPy would take for text of fixed length
+        array = np.empty((), object)
+        array[()] = result
+        return array
+    return np.asarray(result)
 
 
 def _can_run(signature: Signature) -> bool:
