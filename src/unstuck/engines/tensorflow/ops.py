@@ -15,25 +15,31 @@ from unstuck.errors import LoadFailed
 
 @dataclass(frozen=True, slots=True)
 class OpPackage:
-    """A package that registers ops when imported, recognised by its ops' names."""
+    """A package that registers ops when imported, recognised by its ops' names or by how they begin."""
 
     module: str
     extra: str
-    prefixes: tuple[str, ...]
+    prefix: str
+    ops: frozenset[str] = frozenset()
+
+    def registers(self, op: str) -> bool:
+        return op.startswith(self.prefix) or op in self.ops
 
 
+# The ops of tensorflow-text 2.21 that lack its prefix: the difference in TensorFlow's registry that importing it makes.
+# fmt: off
+_TEXT_OPS = frozenset({
+    "CaseFoldUTF8", "ConstrainedSequence", "FastBertNormalize", "FastWordpieceTokenizeWithOffsets", "FindSourceOffsets",
+    "MaxSpanningTree", "NormalizeUTF8", "NormalizeUTF8WithOffsetsMap", "PhraseTokenize", "RegexSplitWithOffsets",
+    "RougeL", "SentenceFragments", "SentenceFragmentsV2", "SentencepieceDetokenizeOp", "SentencepieceIdToStringOp",
+    "SentencepieceOp", "SentencepieceStringToIdOp", "SentencepieceTokenizeOp", "SentencepieceTokenizeWithOffsetsOp",
+    "SentencepieceVocabSizeOp", "SplitMergeTokenizeWithOffsets", "TokenizerFromLogits",
+    "UnicodeScriptTokenizeWithOffsets", "WhitespaceTokenizeWithOffsets", "WordpieceTokenizeWithOffsets",
+})
+# fmt: on
 PACKAGES = (
-    OpPackage(
-        "tensorflow_text",
-        "text",
-        (
-            *("CaseFold", "ConstrainedSequence", "FastBert", "FastSentencepiece", "FastWordpiece", "Mst", "NgramsWith"),
-            *("Normalize", "RegexSplit", "RoundRobin", "Rouge", "Sentence", "Sentencepiece", "SplitMerge", "TFText"),
-            *("TokenizerFrom", "UnicodeScript", "Utf8Binarize", "Whitespace", "Wordpiece", "WordpieceTokenize"),
-            *("ByteSplit", "FindSourceOffsets", "GreedyConstrained", "Phrase", "Boise", "Wordshape"),
-        ),
-    ),
-    OpPackage("tensorflow_decision_forests", "forests", ("SimpleML",)),
+    OpPackage("tensorflow_text", "text", "TFText>", _TEXT_OPS),
+    OpPackage("tensorflow_decision_forests", "forests", "SimpleML"),
 )
 
 
@@ -48,8 +54,8 @@ def ensure_registered(needed: Collection[str], op_libraries: Iterable[str]) -> N
     for library in op_libraries:
         _load(library)
     for package in PACKAGES:
-        if any(op.startswith(package.prefixes) for op in _unknown(needed)):
-            _import(package, sorted(_unknown(needed)))
+        if needs := sorted(filter(package.registers, _unknown(needed))):
+            _import(package, needs)
     if unknown := sorted(_unknown(needed)):
         raise LoadFailed(
             f"The graph uses ops that TensorFlow does not know: {', '.join(unknown)}.",
@@ -61,12 +67,12 @@ def _unknown(needed: Collection[str]) -> set[str]:
     return {op for op in needed if op_def_registry.get(op) is None}
 
 
-def _import(package: OpPackage, unknown: list[str]) -> None:
+def _import(package: OpPackage, needs: list[str]) -> None:
     try:
         importlib.import_module(package.module)
     except ModuleNotFoundError:
         raise LoadFailed(
-            f"The graph uses ops of {package.module}, which is not installed: {', '.join(unknown)}.",
+            f"The graph uses ops of {package.module}, which is not installed: {', '.join(needs)}.",
             hint=f'Run: pip install "unstuck[{package.extra}]"',
         ) from None
     except Exception as error:  # a library of another TensorFlow raises whatever its linker or its checks say
