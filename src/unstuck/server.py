@@ -22,6 +22,7 @@ from unstuck.lifecycle.source import VersionPath, version_folder, versions_in
 
 log = logging.getLogger(__name__)
 
+GC_THRESHOLDS = (10_000, 20, 50)  # requests leave few cycles; the default would look for them every 40 requests
 WORKERS_PER_CPU = 4  # as TensorFlow Serving's --rest_api_num_threads
 
 
@@ -76,6 +77,7 @@ class Server:
                 failed(error)
         gc.collect()
         gc.freeze()  # what is loaded stays: keep the collector from walking it between requests
+        gc.set_threshold(*GC_THRESHOLDS)
 
     async def stop(self) -> None:
         """Finishes the requests in flight, then unloads everything."""

@@ -8,6 +8,7 @@ takes the general way.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,8 @@ _TAIL = re.compile(rb"\s*(?:,\s*" + _SIGNATURE % b"after" + rb")?\}\s*")
 _NAME = rb'\{\s*"(?P<name>[^"\\]*)"\s*:\s*'
 _NAMED_COLUMN = re.compile(_NAME)
 _NAMED_ROW = re.compile(rb"\[\s*" + _NAME)
+_ROW_HEAD = re.compile(rb'\s*\{\s*"instances"\s*:\s*\[\s*\[')
+_ROW_TAIL = re.compile(rb"\]\s*\]\s*\}\s*")
 _LAST_ROW = re.compile(rb"\}\s*\]\Z")
 _NOT_SKELETON = b"0123456789.eE+- \t\r\n"
 
@@ -89,6 +92,29 @@ def recognise(body: bytes) -> DenseBody | None:
         return DenseBody(form, signature, None if name is None else name["name"].decode(), shape, text)
     except UnicodeDecodeError:
         return None
+
+
+def recognise_single_rows(bodies: Sequence[bytes]) -> DenseBody | None:
+    """The rows of bodies that each hold one row, ``{"instances": [[1, 2]]}``, as one array; None for any other.
+
+    Each body must begin and end as the first does and have no further bracket, so that no body, however malformed, can
+    take a part of another's.
+    """
+    first = bodies[0]
+    head = _ROW_HEAD.match(first)
+    at = first.find(b"]")
+    if head is None or at < 0 or not _ROW_TAIL.fullmatch(first, at):
+        return None
+    start, end, begin, size = head.group(), first[at:], head.end(), len(first) - at
+    rows: list[bytes] = []
+    for body in bodies:
+        row = body[begin:-size]
+        if not body.startswith(start) or not body.endswith(end) or b"[" in row or b"]" in row:
+            return None
+        rows.append(row)
+    text = b"[[%b]]" % b"],[".join(rows)
+    shape = _regular_shape(text.translate(None, _NOT_SKELETON))
+    return None if shape is None else DenseBody("instances", "", None, shape, text)
 
 
 def _rows_named(name: bytes, text: bytes) -> list[bytes] | None:

@@ -116,7 +116,9 @@ class JsonPredictRequests:
 
     signature_name: str
     warnings: list[str]
-    _rows: list[list[Json]]
+    _counts: list[int]
+    _rows: list[Json]
+    _dense: DenseBody | None
 
     def bind(self, signature: Signature) -> dict[str, Tensor]:
         """One array with the rows of all bodies.
@@ -124,15 +126,20 @@ class JsonPredictRequests:
         Raises:
             MalformedBody: they cannot be bound together; each for itself may be right, or get an error of its own.
         """
-        specs = list(signature.inputs.values())
-        numbers = to_numbers([row for rows in self._rows for row in rows], specs[0]) if len(specs) == 1 else None
-        if numbers is None:
+        tensors = None
+        if self._dense is not None:
+            tensors = _bind_dense(self._dense, signature)
+        elif len(signature.inputs) == 1:
+            (spec,) = signature.inputs.values()
+            numbers = to_numbers(self._rows, spec)
+            tensors = None if numbers is None else {spec.alias: numbers}
+        if tensors is None:
             raise MalformedBody("The bodies cannot be bound together.")
-        return {specs[0].alias: numbers}
+        return tensors
 
     def encode(self, outputs: Tensors) -> list[bytes]:
         """The answer's body for each request. Raises UnwritableOutput as ``encode`` does, for the first that cannot."""
-        counts = [len(rows) for rows in self._rows]
+        counts = self._counts
         if len(outputs) == 1:
             (array,) = outputs.values()
             if array.dtype.kind in "fiub" and array.ndim == 2 and array.size and len(array) == sum(counts):
@@ -155,7 +162,11 @@ def _cut(rows: list[bytes], counts: list[int]) -> list[bytes]:
 
 def parse_together(bodies: Sequence[bytes]) -> JsonPredictRequests | None:
     """The bodies as one request, or None unless each is ``{"instances": [...]}`` without ``true`` and ``false``."""
-    all_rows: list[list[Json]] = []
+    dense = json_dense.recognise_single_rows(bodies)
+    if dense is not None:
+        return JsonPredictRequests("", [], [1] * len(bodies), [], dense)
+    all_rows: list[Json] = []
+    counts: list[int] = []
     for body in bodies:
         try:
             document = orjson.loads(body)
@@ -166,8 +177,9 @@ def parse_together(bodies: Sequence[bytes]) -> JsonPredictRequests | None:
         rows = cast("dict[str, Json]", document).get("instances")
         if not isinstance(rows, list) or not rows or _mentions_bools(body) or body.count(b":") != 1:
             return None
-        all_rows.append(rows)
-    return JsonPredictRequests("", [], all_rows)
+        all_rows += rows
+        counts.append(len(rows))
+    return JsonPredictRequests("", [], counts, all_rows, None)
 
 
 def _mentions_bools(body: bytes) -> bool:

@@ -23,8 +23,8 @@ class RunTimes:
     """The latest run times of one kind of call, and what follows from them. Thread-safe.
 
     The 99th percentile is that of the running thread's own CPU time: on the clock, a busy machine or the wait for the
-    interpreter lock makes every call long, and moving it would not help. The clock guards against calls that wait
-    without computing: half of them must be short to move to the loop, nine in ten to stay there.
+    interpreter lock makes most calls long, and moving them would not help. The clock guards against calls that wait
+    without computing: one in ten must be short to move to the loop, nine in ten to stay there.
     """
 
     def __init__(self) -> None:
@@ -45,7 +45,7 @@ class RunTimes:
                 if clock_ns >= SHORT_NS and not self._is_short(clock_percent=90):
                     self._needed = min(self._needed * 4, LAST_TRIAL)  # on trial and failed: more proof each time
                     self._move(inline=False)
-            elif self._runs >= self._needed and self._is_short(clock_percent=50):
+            elif self._runs >= self._needed and self._is_short(clock_percent=10):
                 self._move(inline=True)
 
     def _is_short(self, *, clock_percent: int) -> bool:

@@ -92,11 +92,13 @@ class RestApp:
     async def _answer(self, scope: Scope, exchange: Exchange) -> Response:
         method, path = scope.method, scope.path
         try:
-            if path[:4].lower() != "/v1/":
-                return self._own_page(method, path)
-            if method == "OPTIONS":
-                return _preflight(scope.headers)
-            route = self._route(method, path)
+            route = self._routes.get((method, path))
+            if route is None:
+                if path[:4].lower() != "/v1/":
+                    return self._own_page(method, path)
+                if method == "OPTIONS":
+                    return _preflight(scope.headers)
+                route = self._parse_route(method, path)
             if route.action is Action.PREDICT:
                 body = await messages.read_body(exchange, scope.headers, self._options.max_body_bytes)
                 return await self._calls.answer(route.spec, body)
@@ -110,12 +112,10 @@ class RestApp:
             log.exception("%s %s failed inside the server", method, path)
             return Response.of_error(EngineError(f"Internal error: {error!r}", code=Code.INTERNAL))
 
-    def _route(self, method: str, path: str) -> Route:
-        route = self._routes.get((method, path))
-        if route is None:
-            route = parse_among(method, path, self._models.statuses())
-            if len(self._routes) < CACHED_ROUTES:
-                self._routes[method, path] = route
+    def _parse_route(self, method: str, path: str) -> Route:
+        route = parse_among(method, path, self._models.statuses())
+        if len(self._routes) < CACHED_ROUTES:
+            self._routes[method, path] = route
         return route
 
     def _about_model(self, route: Route) -> Response:

@@ -1,7 +1,7 @@
 """HTTP requests and responses as the REST API sees them: limits, compression, headers."""
 
 import zlib
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 from urllib.parse import quote
@@ -30,7 +30,7 @@ class HeaderLookup(Protocol):
 class Exchange(Protocol):
     """The part of RSGI's HTTP protocol that is used here: the body in, one response out."""
 
-    async def __call__(self) -> bytes: ...
+    def __call__(self) -> Awaitable[bytes]: ...
 
     def __aiter__(self) -> AsyncIterator[bytes]: ...
 
@@ -70,21 +70,23 @@ def with_warnings(response: Response, warnings: Iterable[str]) -> Response:
     return response
 
 
-async def read_body(exchange: Exchange, headers: HeaderLookup, limit_bytes: int) -> bytes:
+def read_body(exchange: Exchange, headers: HeaderLookup, limit_bytes: int) -> Awaitable[bytes]:
     """The request's body, inflated.
 
     Raises:
         BodyTooLarge: more than ``limit_bytes``, as sent or inflated.
         MalformedBody: an encoding other than gzip, or bytes that are not gzip.
     """
-    length = headers.get("content-length")
-    if length is None:
-        body = await _read_chunks(exchange, limit_bytes)
-    elif int(length) > limit_bytes:
+    length, encoding = headers.get("content-length"), headers.get("content-encoding")
+    if length is not None and int(length) > limit_bytes:
         raise BodyTooLarge("request body", limit_bytes)
-    else:
-        body = await exchange()
-    encoding = headers.get("content-encoding")
+    if length is not None and encoding is None:
+        return exchange()  # nearly every request: no coroutine of ours in between
+    return _read_and_inflate(exchange, encoding, limit_bytes)
+
+
+async def _read_and_inflate(exchange: Exchange, encoding: str | None, limit_bytes: int) -> bytes:
+    body = await _read_chunks(exchange, limit_bytes)
     return body if encoding is None else inflate(body, encoding, limit_bytes)
 
 

@@ -1,10 +1,10 @@
 """Predict calls over REST: those of one turn of the loop together where that is safe, each for itself otherwise."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from functools import partial
-from time import perf_counter_ns
+from time import thread_time_ns
 from typing import TypeVar
 
 from unstuck.api.rest import messages
@@ -19,6 +19,7 @@ from unstuck.inference.placement import SHORT_NS, Placement
 from unstuck.inference.predict import PreparedCall, prepare
 
 LOOP_BODY_BYTES = 64 * 1024  # a larger body is parsed on a worker thread: reading it would hold up the loop
+LEAST_TOGETHER = 2
 MAX_TOGETHER = 64
 
 Result = TypeVar("Result")
@@ -37,11 +38,11 @@ class PredictCalls:
         self._turns: Turns[ModelSpec, bytes, Response] = Turns(self._answer_turn)
         self._most_together: dict[ModelSpec, int] = {}
 
-    async def answer(self, spec: ModelSpec, body: bytes) -> Response:
-        """The response to one call. Raises UnstuckError."""
+    def answer(self, spec: ModelSpec, body: bytes) -> Awaitable[Response]:
+        """The response to one call. Raises UnstuckError when awaited."""
         if len(body) <= LOOP_BODY_BYTES:
-            return await self._turns.join(spec, body)
-        return await self.on_worker(partial(self._answer_on_worker, spec, body))
+            return self._turns.join(spec, body)
+        return self.on_worker(partial(self._answer_on_worker, spec, body))
 
     async def on_worker(self, work: Callable[[], Result]) -> Result:
         """Runs ``work`` on a worker thread; after the timeout its result is not waited for any longer."""
@@ -71,9 +72,9 @@ class PredictCalls:
             call = prepare(self._models, spec, together)
             if not call.is_mergeable or not self._placement.is_short(call.key(len(waiting))):
                 return False
-            start = perf_counter_ns()
+            start = thread_time_ns()
             bodies = self._placement.run(call.key(len(waiting)), partial(call.run, together.encode))
-            self._learn(spec, len(waiting), perf_counter_ns() - start)
+            self._learn(spec, len(waiting), thread_time_ns() - start)
         except UnstuckError:
             return False
         for (_, future), body in zip(waiting, bodies, strict=True):
@@ -85,7 +86,7 @@ class PredictCalls:
         """Keeps the runs on the loop short: fewer calls together after a long run, more again after short ones."""
         most = self._most_together.get(spec, MAX_TOGETHER)
         if took_ns > SHORT_NS:
-            self._most_together[spec] = max(1, calls // 2)
+            self._most_together[spec] = max(LEAST_TOGETHER, calls // 2)
         elif calls >= most < MAX_TOGETHER:
             self._most_together[spec] = most * 2
 
