@@ -29,6 +29,8 @@ def why_not_mergeable(servable: Servable, signature: Signature) -> str:
             return f"{spec.alias!r} ({spec}) has no batch dimension of any size in front"
     if not signature.inputs:
         return "it has no inputs"
+    if signature.takes_examples:
+        return "it takes serialised tf.Examples, which cannot be drawn"
     try:
         return _probe(servable, signature)
     except (UnstuckError, TypeError) as error:

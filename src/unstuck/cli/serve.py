@@ -127,8 +127,16 @@ def _signature_lines(address: str, model: AvailableVersion, signature: Signature
     gives = ", ".join(f"{alias}: {spec}" for alias, spec in signature.outputs.items())
     return [
         f"    {signature.name}: {takes} -> {gives}",
-        f"      {_curl(signature, f'http://{address}/v1/models/{quote(model.name)}:predict')}",
+        f"      {_call(signature, f'http://{address}/v1/models/{quote(model.name)}:predict')}",
     ]
+
+
+def _call(signature: Signature, url: str) -> str:
+    if signature.takes_examples:
+        return 'takes serialised tf.Examples: {"b64": "…"}'
+    if any(spec.dtype.name.startswith("complex") for spec in (*signature.inputs.values(), *signature.outputs.values())):
+        return "takes or gives complex numbers, which JSON has no form for"
+    return _curl(signature, url)
 
 
 def _curl(signature: Signature, url: str) -> str:

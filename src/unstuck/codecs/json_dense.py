@@ -50,9 +50,9 @@ class DenseBody:
 
     def numbers(self, dtype: "np.dtype[np.generic]") -> Tensor | None:
         """The array as ``dtype``; None if some number cannot be read or held (the general way says which)."""
-        integral = dtype.kind in "iu"
         if dtype.kind not in "fiuV":
             return None
+        integral = dtype.kind in "iu"
         try:
             array: Any = simdjson.Parser().parse(self.text)
             buffer: bytes = array.as_buffer(of_type="i" if integral else "d")

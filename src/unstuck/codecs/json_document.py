@@ -167,7 +167,7 @@ class _Reader:
             value.encode()
         except JSONDecodeError as error:
             self._at = error.pos
-            self._fail(f"{error.msg}.")
+            self._fail(f"{error.msg.removesuffix(' at').removesuffix(' starting')}.")
         except UnicodeEncodeError:
             self._fail("Incorrect surrogate pair in string.")
         self._at = end

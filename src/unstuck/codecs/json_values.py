@@ -53,13 +53,13 @@ def to_array(value: Json, spec: TensorSpec, path_of: PathOf, *, has_bools: bool 
 def to_numbers(value: Json, spec: TensorSpec) -> Tensor | None:
     """The fast way, for a value without ``true`` and ``false``; None unless it is a regular array that fits."""
     dtype = spec.dtype.numpy
-    if dtype is None or dtype.kind not in "fiuV":
+    if dtype is None or not spec.dtype.is_number:
         return None
     try:
         numbers = np.array(value)
     except (ValueError, OverflowError):
         return None
-    return cast_numbers(numbers, dtype)
+    return cast_numbers(numbers, dtype) if numbers.ndim <= MAX_RANK else None
 
 
 def cast_numbers(numbers: Tensor, dtype: "np.dtype[np.generic]") -> Tensor | None:
@@ -71,7 +71,10 @@ def cast_numbers(numbers: Tensor, dtype: "np.dtype[np.generic]") -> Tensor | Non
                 return numbers
             with np.errstate(over="ignore"):  # beyond float32's range becomes Infinity, as in TensorFlow Serving
                 return numbers.astype(dtype)
-        return numbers.astype(np.float64).astype(dtype) if have in "iu" else None
+        if have not in "iu":
+            return None
+        with np.errstate(over="ignore"):
+            return numbers.astype(np.float64).astype(dtype)
     if have not in "iu":
         return numbers.astype(dtype) if numbers.size == 0 else None
     if dtype == numbers.dtype:
@@ -85,7 +88,7 @@ def cast_numbers(numbers: Tensor, dtype: "np.dtype[np.generic]") -> Tensor | Non
 
 
 def _numpy_dtype(dtype: DType, alias: str) -> "np.dtype[np.generic]":
-    if dtype.numpy is None or (dtype.numpy.kind not in "biufO" and dtype.name != "bfloat16"):
+    if dtype.numpy is None or not (dtype.is_number or dtype.is_string or dtype.numpy.kind == "b"):
         raise UnsupportedType(
             f"JSON has no form for {dtype.name} values, which input {alias!r} takes.",
             hint="Send a PredictRequest over gRPC instead.",

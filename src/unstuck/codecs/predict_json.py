@@ -18,8 +18,8 @@ from unstuck.codecs.json_dense import DenseBody
 from unstuck.codecs.json_document import Json, excerpt, kind
 from unstuck.codecs.json_document import parse as parse_document
 from unstuck.codecs.json_values import PathOf, is_b64, to_array, to_numbers
-from unstuck.core.dtypes import BFLOAT16
-from unstuck.core.signatures import Signature, Tensor, Tensors, TensorSpec, show_shape
+from unstuck.core.dtypes import BFLOAT16, DType
+from unstuck.core.signatures import Shape, Signature, Tensor, Tensors, TensorSpec, show_shape
 from unstuck.errors import InputNames, MalformedBody, UnstuckError, UnwritableOutput, WrongType, did_you_mean, nearest
 
 Format = Literal["instances", "inputs"]
@@ -191,7 +191,7 @@ def _bind_dense(dense: DenseBody, signature: Signature) -> dict[str, Tensor] | N
     if len(signature.inputs) != 1:
         return None
     (spec,) = signature.inputs.values()
-    if dense.input_name not in (None, spec.alias) or spec.dtype.numpy is None:
+    if dense.input_name not in (None, spec.alias) or spec.dtype.numpy is None or not spec.dtype.is_number:
         return None
     array = dense.numbers(spec.dtype.numpy)
     return None if array is None else {spec.alias: array}
@@ -311,21 +311,21 @@ def example_hint(signature: Signature) -> str:
 
 def example_body(signature: Signature) -> dict[str, Json]:
     """A request body of the right form for ``signature``: one row of zeros, in row format where a row is defined."""
-    examples = {alias: _example(spec) for alias, spec in signature.inputs.items()}
+    inputs = signature.inputs.values()
     body: dict[str, Json] = {} if signature.name == "serving_default" else {"signature_name": signature.name}
-    if all(spec.shape is None or spec.shape[:1] == (None,) for spec in signature.inputs.values()):
+    if all(spec.shape is None or spec.shape[:1] == (None,) for spec in (*inputs, *signature.outputs.values())):
+        examples = {alias: _example(spec.dtype, (spec.shape or ())[1:]) for alias, spec in signature.inputs.items()}
         body["instances"] = [examples if len(examples) > 1 else next(iter(examples.values()))]
     else:
+        examples = {alias: _example(spec.dtype, spec.shape or ()) for alias, spec in signature.inputs.items()}
         body["inputs"] = examples if len(examples) > 1 else next(iter(examples.values()))
     return body
 
 
-def _example(spec: TensorSpec) -> Json:
-    kind_of = spec.dtype.numpy.kind if spec.dtype.numpy is not None else "f"
-    value: Json = "text" if spec.dtype.is_string else {"b": True, "i": 1, "u": 1}.get(kind_of, 1.0)
-    shape = spec.shape or ()
-    sizes = shape[1:] if shape[:1] == (None,) else shape
-    for size in reversed(sizes):
+def _example(dtype: DType, shape: Shape) -> Json:
+    kind_of = dtype.numpy.kind if dtype.numpy is not None else "f"
+    value: Json = "text" if dtype.is_string else {"b": True, "i": 1, "u": 1}.get(kind_of, 1.0)
+    for size in reversed(shape):
         value = [value] * (1 if size is None else size)
     return value
 
@@ -385,7 +385,7 @@ def _check_batch(outputs: Tensors) -> None:
 def _writable(alias: str, array: Tensor) -> object:
     """``array`` in a form that orjson writes: numbers stay an array, strings become nested lists."""
     kind_of = array.dtype.kind
-    if kind_of in "fiub":
+    if kind_of in "fiub" and array.dtype.isbuiltin == 1:  # not float8, whose kind is "f" too
         value = array if array.flags.c_contiguous else np.ascontiguousarray(array)
     elif kind_of == "O":
         write = _base64 if alias.endswith("_bytes") else _text_of(alias)
@@ -393,7 +393,7 @@ def _writable(alias: str, array: Tensor) -> object:
             cast("Any", np.frompyfunc(write, 1, 1)(array)).tolist() if array.ndim else write(cast("bytes", array[()]))
         )
     elif array.dtype == BFLOAT16.numpy:
-        value = array.astype(np.float32)
+        value = np.ascontiguousarray(array.astype(np.float32)) if array.ndim else array.astype(np.float32)
     else:
         raise UnwritableOutput(
             f"Failed to write JSON value for tensor type: {array.dtype.name} (output {alias!r}).",

@@ -230,6 +230,8 @@ def _models(flags: Flags) -> list[ModelConfig]:
 def _named(argument: str) -> ModelConfig:
     name, equals, path = argument.partition("=")
     if equals and "/" not in name:
+        if not name or not path:
+            raise FlagError(f"{argument!r} is not NAME=PATH: it lacks the {'path' if name else 'name'}.")
         return ModelConfig(name, Path(path).absolute())
     folder = Path(argument).absolute()
     named_by = folder.parent if folder.name.isdigit() else folder  # .../my_model/1 is version 1 of my_model

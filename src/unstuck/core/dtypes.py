@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import ml_dtypes
 import numpy as np
 
+STRING_NUMBER = 7
+REAL_NUMBERS = frozenset({1, 2, 3, 4, 5, 6, 9, 14, 17, 19, 22, 23})  # float to uint64, bfloat16 and half
 REF_OFFSET = 100  # DT_FLOAT_REF is DT_FLOAT + 100, and so on
 
 
@@ -29,7 +31,12 @@ class DType:
 
     @property
     def is_string(self) -> bool:
-        return self.name == "string"
+        return self.number % REF_OFFSET == STRING_NUMBER
+
+    @property
+    def is_number(self) -> bool:
+        """A real number in a format of at least eight bits that JSON numbers can be read into."""
+        return self.number % REF_OFFSET in REAL_NUMBERS
 
 
 def _dtype(number: int, name: str, enum: str, numpy: object = None) -> DType:

@@ -52,6 +52,7 @@ class Signature:
         inputs: by alias, in sorted order.
         outputs: by alias, in sorted order.
         method_name: as exported; says which of predict, classify and regress it is meant for.
+        takes_examples: whether its graph parses serialised tf.Examples, which its string input must then hold.
         defaults: by alias, the value for an input that a gRPC request leaves out, as TensorProto's JSON.
     """
 
@@ -59,6 +60,7 @@ class Signature:
     inputs: Mapping[str, TensorSpec]
     outputs: Mapping[str, TensorSpec]
     method_name: str = METHOD_NAMES["predict"]
+    takes_examples: bool = False
     defaults: Mapping[str, object] = field(default_factory=dict[str, object])
 
 

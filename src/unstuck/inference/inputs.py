@@ -43,8 +43,9 @@ def _fits(shape: Shape, declared: Shape) -> bool:
 
 
 def _same_rows(shape: tuple[int, ...], declared: Shape) -> bool:
-    """Equal but for sizes of 1, for the batch dimension's size, or for a batch dimension in front."""
-    return _fits(shape[1:], declared) or _fits(_row(shape), _row(declared))
+    """Equal but for sizes of 1, for the batch dimension's size, or for a batch in front of what is declared without."""
+    has_batch = declared[:1] == (None,)
+    return (not has_batch and _fits(shape[1:], declared)) or _fits(_row(shape), _row(declared))
 
 
 def _row(shape: Shape) -> tuple[int | None, ...]:

@@ -1,6 +1,7 @@
 """The network front end of the REST API: granian's HTTP server, embedded in our event loop (docs/adr/0001)."""
 
 import asyncio
+import os
 import socket
 from typing import Any
 
@@ -34,7 +35,7 @@ class RestListener:
             self._socket = socket.create_server((host, port), family=family, backlog=BACKLOG)
         except OSError as error:
             raise SetupError(
-                f"The REST port {host}:{port} cannot be used: {error.strerror or error}.",
+                f"The REST port {host}:{port} cannot be used: {os.strerror(error.errno) if error.errno else error}.",
                 hint="Choose another with --rest_api_port=PORT, or let the server pick one: --rest_api_port=auto.",
             ) from None
         self._socket.setblocking(False)

@@ -58,8 +58,13 @@ class Response:
 
 def header_text(text: str) -> str:
     """``text`` as a header's value: one line of ASCII, what is not percent-encoded, cut to a sane length."""
-    line = " ".join(text.split())
-    return quote(line, safe=" !\"#$&'()*+,/:;<=>?@[\\]^_`{|}~.-")[:MAX_HEADER_CHARACTERS]
+    line = ""
+    for character in " ".join(text.split()):
+        escaped = quote(character, safe=" !\"#$&'()*+,/:;<=>?@[\\]^_`{|}~.-")
+        if len(line) + len(escaped) > MAX_HEADER_CHARACTERS:
+            break
+        line += escaped
+    return line
 
 
 def with_warnings(response: Response, warnings: Iterable[str]) -> Response:
@@ -119,12 +124,19 @@ def inflate(body: bytes, encoding: str, limit_bytes: int) -> bytes:
 
 
 def accepts_gzip(headers: HeaderLookup) -> bool:
-    """Whether Accept-Encoding allows gzip."""
+    """Whether Accept-Encoding allows gzip: by its own name, else by ``*``."""
+    weights: dict[str, float] = {}
     for offer in (headers.get("accept-encoding") or "").lower().split(","):
-        name, _, weight = offer.partition(";")
-        if name.strip() in ("gzip", "*") and weight.replace(" ", "") not in ("q=0", "q=0.0"):
-            return True
-    return False
+        name, *parameters = (part.strip() for part in offer.split(";"))
+        weights[name] = next((_weight(each[2:]) for each in parameters if each.startswith("q=")), 1.0)
+    return weights.get("gzip", weights.get("*", 0.0)) > 0
+
+
+def _weight(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return 0.0
 
 
 def deflate(response: Response) -> Response:

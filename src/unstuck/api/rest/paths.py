@@ -44,9 +44,11 @@ def parse_among(method: str, path: str, names: Iterable[str]) -> Route:
 
     The front end decodes the whole path, so ``/v1/models/a%2Fb:predict`` arrives as ``/v1/models/a/b:predict``.
     """
-    for name in names:
-        if ("/" in name or ":" in name) and (match := _PREFIX.match(path)) and path[match.end() :].startswith(name):
-            route = parse(method, path[: match.end()] + "_" + path[match.end() + len(name) :])
+    prefix = _PREFIX.match(path)
+    rest = path[prefix.end() :] if prefix else ""
+    for name in sorted(names, key=len, reverse=True):
+        if ("/" in name or ":" in name) and rest.startswith(name) and rest[len(name) :][:1] in ("", "/", ":"):
+            route = parse(method, f"/v1/models/_{rest[len(name) :]}")
             return Route(route.action, replace(route.spec, name=name))
     return parse(method, path)
 

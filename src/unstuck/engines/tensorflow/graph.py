@@ -39,7 +39,11 @@ def read_meta_graph(version_path: Path, tags: Sequence[str]) -> MetaGraph:
 
 def signatures_of(meta_graph: MetaGraph) -> dict[str, Signature]:
     """Every signature of the meta graph, by name, in sorted order."""
-    return {name: _signature(name, each) for name, each in sorted(meta_graph.signature_def.items())}
+    reach = _Reach(meta_graph)
+    return {
+        name: _signature(name, each, takes_examples=not _PARSERS.isdisjoint(reach.ops(each)))
+        for name, each in sorted(meta_graph.signature_def.items())
+    }
 
 
 def op_names(meta_graph: MetaGraph) -> set[str]:
@@ -55,13 +59,14 @@ def _nodes(graph_def: Any) -> Iterator[Any]:
         yield from function.node_def
 
 
-def _signature(name: str, definition: Any) -> Signature:
+def _signature(name: str, definition: Any, *, takes_examples: bool) -> Signature:
     return Signature(
         name=name,
         inputs={alias: _spec(alias, info) for alias, info in sorted(definition.inputs.items())},
         outputs={alias: _spec(alias, info) for alias, info in sorted(definition.outputs.items())},
         method_name=definition.method_name,
         defaults={alias: _as_json(tensor) for alias, tensor in sorted(definition.defaults.items())},
+        takes_examples=takes_examples,
     )
 
 
@@ -88,35 +93,50 @@ _READS = frozenset({
 # fmt: on
 
 
+_PARSERS = frozenset({"ParseExample", "ParseExampleV2", "ParseSingleExample", "ParseSequenceExample"})
+
+
 def stateless_signatures(meta_graph: MetaGraph) -> frozenset[str]:
     """The signatures whose outputs are reached without any op that writes state or draws random numbers."""
-    nodes = {node.name: node for node in meta_graph.graph_def.node}
-    functions = {each.signature.name: each for each in meta_graph.graph_def.library.function}
+    reach = _Reach(meta_graph)
     return frozenset(
         name
         for name, signature in meta_graph.signature_def.items()
-        if not any(_is_stateful(op, functions) for op in _reached(signature, nodes, functions))
+        if not any(_is_stateful(op, reach.functions) for op in reach.ops(signature))
     )
 
 
-def _reached(signature: Any, nodes: dict[str, Any], functions: dict[str, Any]) -> set[str]:
-    """The types of the ops that run when the signature's outputs are fetched."""
-    queue = [nodes[name] for info in signature.outputs.values() if (name := _node_name(info.name)) in nodes]
-    seen_nodes = {node.name for node in queue}
-    seen_functions: set[str] = set()
-    ops: set[str] = set()
-    while queue:
-        node = queue.pop()
-        ops.add(node.op)
-        for tensor in node.input:
-            name = _node_name(tensor)
-            if name in nodes and name not in seen_nodes and node.name in nodes:
-                seen_nodes.add(name)
-                queue.append(nodes[name])
-        for function in {node.op, *_functions_named(node)} & functions.keys() - seen_functions:
-            seen_functions.add(function)
-            queue.extend(functions[function].node_def)
-    return ops
+class _Reach:
+    """Which ops run when a signature's outputs are fetched."""
+
+    def __init__(self, meta_graph: MetaGraph) -> None:
+        self._nodes = {node.name: node for node in meta_graph.graph_def.node}
+        self.functions = {each.signature.name: each for each in meta_graph.graph_def.library.function}
+
+    def ops(self, signature: Any) -> set[str]:
+        """Their types, those in the bodies of the functions that they call included."""
+        names = [_node_name(info.name) for info in signature.outputs.values()]
+        seen = {_node_name(info.name) for info in signature.inputs.values()}  # what is fed does not run
+        called: set[str] = set()
+        ops: set[str] = set()
+        while names:
+            name = names.pop()
+            if name in seen or name not in self._nodes:
+                continue
+            seen.add(name)
+            node = self._nodes[name]
+            names.extend(_node_name(tensor) for tensor in node.input)
+            self._add(node, ops, called)
+        return ops
+
+    def _add(self, node: Any, ops: set[str], called: set[str]) -> None:
+        queue = [node]
+        while queue:
+            each = queue.pop()
+            ops.add(each.op)
+            for function in {each.op, *_functions_named(each)} & self.functions.keys() - called:
+                called.add(function)
+                queue.extend(self.functions[function].node_def)
 
 
 def _functions_named(node: Any) -> Iterator[str]:
@@ -133,4 +153,7 @@ def _node_name(tensor: str) -> str:
 
 def _is_stateful(op: str, functions: dict[str, Any]) -> bool:
     definition = op_def_registry.get(op)
-    return op not in functions and op not in _READS and (definition is None or bool(definition.is_stateful))
+    if op in functions or op in _READS:
+        return False
+    # Writing to a TF1 variable is not stateful in the registry; that it takes a reference gives it away.
+    return definition is None or definition.is_stateful or any(each.is_ref for each in definition.input_arg)

@@ -1,0 +1,199 @@
+"""What every engine must do, as tests: an engine is done when a short subclass of ``EngineContract`` passes.
+
+Needs pytest. ``pytest.register_assert_rewrite("unstuck.testing.engine_contract")`` before importing this module makes
+failures readable.
+"""
+
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+
+from unstuck.core.dtypes import FLOAT, INT64, STRING
+from unstuck.core.servables import Engine, Servable
+from unstuck.core.signatures import Signature, Tensor
+from unstuck.errors import Code, EngineError, LoadFailed
+
+THREADS, RUNS_A_THREAD = 8, 50
+
+Outputs = dict[str, Tensor]
+
+
+class EngineContract:
+    """Subclass it as ``TestMyEngine``, set the attributes and write ``export``.
+
+    Attributes:
+        engine: the engine.
+        framework: the module that importing the engine must not import.
+    """
+
+    engine: ClassVar[Engine]
+    framework: ClassVar[str]
+
+    @classmethod
+    def export(cls, base_path: Path) -> Path:
+        """Saves the model ``unstuck.testing.models.multi_io`` in the engine's format; returns its version folder.
+
+        Its default signature takes ``a`` float [-1,2], ``b`` int64 [-1], ``c`` string [-1], and gives ``total`` float
+        [-1] (a's row sums plus b), ``doubled`` int64 [-1] (2 b), ``shouted`` string [-1] (c in capitals),
+        ``pair_bytes`` string [-1,2] (c twice). An ``a`` and a ``b`` of unequal length must fail in the framework.
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def break_model(cls, version_path: Path) -> None:
+        """Changes the exported folder so that it is still recognised, but cannot be loaded."""
+        raise NotImplementedError
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def version_path(cls, tmp_path_factory: pytest.TempPathFactory) -> Path:
+        return cls.export(tmp_path_factory.mktemp("contract") / "multi_io")
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def servable(cls, version_path: Path) -> Iterator[Servable]:
+        loader = cls.engine.loader(version_path)
+        yield loader.load()
+        loader.unload()
+
+    @pytest.fixture
+    def signature(self, servable: Servable) -> Signature:
+        return servable.signatures["serving_default"]
+
+    def test_importing_the_engine_does_not_import_its_framework(self) -> None:
+        script = f"import {type(self.engine).__module__}, sys; sys.exit({self.framework!r} in sys.modules)"
+        assert subprocess.run([sys.executable, "-c", script], timeout=60, check=False).returncode == 0
+
+    def test_recognises_its_own_models_and_no_other_folder(self, version_path: Path, tmp_path: Path) -> None:
+        assert self.engine.platform
+        assert self.engine.recognises(version_path)
+        assert not self.engine.recognises(tmp_path)
+        assert not self.engine.recognises(tmp_path / "missing")
+
+    def test_signatures(self, signature: Signature) -> None:
+        assert signature.name == "serving_default"
+        assert [(each.alias, each.dtype, each.shape) for each in signature.inputs.values()] == [
+            ("a", FLOAT, (None, 2)),
+            ("b", INT64, (None,)),
+            ("c", STRING, (None,)),
+        ]
+        outputs = {"doubled": INT64, "pair_bytes": STRING, "shouted": STRING, "total": FLOAT}
+        assert {alias: each.dtype for alias, each in signature.outputs.items()} == outputs
+        assert [*signature.outputs] == [*outputs], "in sorted order"
+
+    def test_runs_change_nothing_and_it_says_so(self, servable: Servable) -> None:
+        assert "serving_default" in servable.stateless
+
+    @pytest.mark.parametrize("rows", [1, 0, 5])
+    def test_run(self, servable: Servable, signature: Signature, rows: int) -> None:
+        inputs = _inputs(rows)
+        outputs = servable.run(signature, inputs)
+        _check(inputs, outputs)
+        assert [*outputs] == [*signature.outputs], "in the signature's order"
+        for alias, array in outputs.items():
+            assert type(array) is np.ndarray
+            assert array.dtype == signature.outputs[alias].dtype.numpy
+            assert all(type(value) is bytes for value in array.flat) or array.dtype != object
+
+    def test_strings_are_any_bytes(self, servable: Servable, signature: Signature) -> None:
+        texts = [b"", b"\0", b"a\0b\0", b"\xff\xfe", "é😀".encode(), b"x" * 100_000]
+        outputs = servable.run(signature, {**_inputs(len(texts)), "c": _objects(texts)})
+        assert outputs["pair_bytes"].tolist() == [[text, text] for text in texts]
+
+    def test_inputs_need_not_be_contiguous_and_are_not_changed(self, servable: Servable, signature: Signature) -> None:
+        every_other = {alias: array[::-2] for alias, array in _inputs(8).items()}
+        before = {alias: array.copy() for alias, array in every_other.items()}
+        _check(every_other, servable.run(signature, every_other))
+        assert all((every_other[alias] == before[alias]).all() for alias in before)
+
+    def test_outputs_stay_as_they_are(self, servable: Servable, signature: Signature) -> None:
+        first_inputs = _inputs(3)
+        first = servable.run(signature, first_inputs)
+        for seed in range(20):
+            servable.run(signature, _inputs(3, seed))
+        _check(first_inputs, first)
+
+    def test_threads_may_run_at_once(self, servable: Servable, signature: Signature) -> None:
+        wrong: list[BaseException] = []
+        together = threading.Barrier(THREADS)
+
+        def run(number: int) -> None:
+            try:
+                together.wait(60)
+                for seed in range(RUNS_A_THREAD):
+                    inputs = _inputs(1 + number, seed * THREADS + number)
+                    _check(inputs, servable.run(signature, inputs))
+            except BaseException as error:  # noqa: BLE001 - raised again below, where pytest sees it
+                wrong.append(error)
+
+        threads = [threading.Thread(target=run, args=(number,)) for number in range(THREADS)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if wrong:
+            raise wrong[0]
+
+    def test_the_frameworks_error_becomes_ours_and_does_no_harm(self, servable: Servable, signature: Signature) -> None:
+        inputs = {**_inputs(2), "b": np.arange(3)}
+        with pytest.raises(EngineError) as caught:
+            servable.run(signature, inputs)
+        assert caught.value.code is Code.INVALID_ARGUMENT
+        assert caught.value.message
+        assert "\n" not in str(caught.value), "one line, without the framework's stack"
+        assert "'a' declared float [-1,2], got [2,2]" in caught.value.hint
+        assert "'b' declared int64 [-1], got [3]" in caught.value.hint
+        _check(_inputs(2), servable.run(signature, _inputs(2)))
+
+    def test_a_model_that_cannot_be_loaded(self, tmp_path: Path) -> None:
+        version_path = self.export(tmp_path / "broken")
+        self.break_model(version_path)
+        assert self.engine.recognises(version_path)
+        with pytest.raises(LoadFailed, match=str(version_path)):
+            self.engine.loader(version_path).load()
+
+    def test_unloading_one_leaves_the_other(self, version_path: Path) -> None:
+        first, second = self.engine.loader(version_path), self.engine.loader(version_path)
+        first.load()
+        servable = second.load()
+        first.unload()
+        first.unload()
+        _check(_inputs(2), servable.run(servable.signatures["serving_default"], _inputs(2)))
+        second.unload()
+        again = first.load()
+        _check(_inputs(2), again.run(again.signatures["serving_default"], _inputs(2)))
+        first.unload()
+
+    def test_a_loader_that_loaded_nothing_can_be_unloaded(self, version_path: Path) -> None:
+        self.engine.loader(version_path).unload()
+
+
+def _inputs(rows: int, seed: int = 0) -> dict[str, Any]:
+    random = np.random.default_rng(seed)
+    return {
+        "a": random.normal(size=(rows, 2)).astype(np.float32),
+        "b": random.integers(-(2**20), 2**20, rows),
+        "c": _objects([b"word %d of %d" % (number, seed) for number in range(rows)]),
+    }
+
+
+def _objects(texts: list[bytes]) -> Tensor:
+    array = np.empty(len(texts), object)
+    array[:] = texts
+    return array
+
+
+def _check(inputs: dict[str, Any], outputs: Outputs) -> None:
+    np.testing.assert_allclose(
+        np.asarray(outputs["total"], np.float64), inputs["a"].astype(np.float64).sum(axis=1) + inputs["b"], rtol=1e-6
+    )
+    assert outputs["doubled"].tolist() == (2 * inputs["b"]).tolist()
+    assert outputs["shouted"].tolist() == [text.upper() for text in inputs["c"]]
+    assert outputs["pair_bytes"].shape == (len(inputs["c"]), 2)
+    assert outputs["pair_bytes"].tolist() == [[text, text] for text in inputs["c"]]
