@@ -10,6 +10,7 @@ takes the general way.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -59,7 +60,7 @@ class DenseBody:
         except (ValueError, TypeError, RuntimeError):  # simdjson has no class of its own for what it cannot read
             return None
         flat = np.frombuffer(buffer, np.int64 if integral else np.float64)
-        if flat.size != np.prod(self.shape):  # an empty list looks like a list of one in the skeleton
+        if flat.size != prod(self.shape):  # an empty list looks like a list of one in the skeleton
             return None
         return cast_numbers(flat.reshape(self.shape), dtype)
 
