@@ -91,7 +91,7 @@ def _numpy_dtype(dtype: DType, alias: str) -> "np.dtype[np.generic]":
     if dtype.numpy is None or not (dtype.is_number or dtype.is_string or dtype.numpy.kind == "b"):
         raise UnsupportedType(
             f"JSON has no form for {dtype.name} values, which input {alias!r} takes.",
-            hint="Send a PredictRequest over gRPC instead.",
+            hint="Export a signature that takes real numbers and casts them.",
         )
     return dtype.numpy
 

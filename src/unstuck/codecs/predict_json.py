@@ -63,7 +63,7 @@ class JsonPredictRequest:
             raise MalformedBody(
                 f"Failed to get input map for signature {signature.name!r}: it has no inputs, "
                 "and a signature without inputs cannot be called over REST.",
-                hint="Call it over gRPC.",
+                hint="Only gRPC can call it, and that is not built yet.",
             )
         if self._dense is not None and (dense := _bind_dense(self._dense, signature)) is not None:
             return dense
@@ -397,7 +397,7 @@ def _writable(alias: str, array: Tensor) -> object:
     else:
         raise UnwritableOutput(
             f"Failed to write JSON value for tensor type: {array.dtype.name} (output {alias!r}).",
-            hint="JSON has no form for it; call the model over gRPC, or export another signature.",
+            hint="JSON has no form for it: export a signature that casts it, or splits it into real numbers.",
         )
     return value if value.ndim else value[()]
 
