@@ -2,8 +2,8 @@
 
 TensorFlow feeds whatever it is given, and a graph that happens to broadcast answers a wrongly shaped input with a wrong
 result. TensorFlow Serving checks nothing, and some of its own examples live on it: they send [3] where [-1,1], [1] or
-[] is declared. So what differs only in dimensions of size 1 or in the batch dimension is passed on as sent, and said;
-what has other contents per row is refused.
+[] is declared. So what lacks only dimensions of size 1, or differs in the batch dimension, is passed on as sent, and
+said; anything else is refused.
 """
 
 from unstuck.core.signatures import Shape, Signature, Tensors, TensorSpec, show_shape
@@ -43,9 +43,14 @@ def _fits(shape: Shape, declared: Shape) -> bool:
 
 
 def _same_rows(shape: tuple[int, ...], declared: Shape) -> bool:
-    """Equal but for sizes of 1, for the batch dimension's size, or for a batch in front of what is declared without."""
+    """Equal but for sizes of 1 left out, the batch dimension's size, or a batch before what is declared without one.
+
+    A size of 1 too many is not passed on: some ops (Decision Forests') abort the whole process when they meet it.
+    """
     has_batch = declared[:1] == (None,)
-    return (not has_batch and _fits(shape[1:], declared)) or _fits(_row(shape), _row(declared))
+    if not has_batch and _fits(shape[1:], declared):
+        return True
+    return len(shape) <= len(declared) and _fits(_row(shape), _row(declared))
 
 
 def _row(shape: Shape) -> tuple[int | None, ...]:

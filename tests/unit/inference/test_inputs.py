@@ -19,14 +19,16 @@ AS_DECLARED, WARNED = "", "warned"
         *(((None,), (5,), AS_DECLARED), ((None,), (0,), AS_DECLARED), ((None, 3), (2, 3), AS_DECLARED)),
         *(((None, None), (2, 9), AS_DECLARED), ((None, 28, 28, 1), (1, 28, 28, 1), AS_DECLARED)),
         # the same contents per row: passed on, and said
-        *(((None, 1), (3,), WARNED), ((1,), (3,), WARNED), ((), (3,), WARNED), ((), (3, 1), WARNED)),
-        *(((None, 28, 28, 1), (2, 28, 28), WARNED), ((None,), (3, 1), WARNED), ((4, 3), (2, 3), WARNED)),
+        *(((None, 1), (3,), WARNED), ((1,), (3,), WARNED), ((), (3,), WARNED)),
+        *(((None, 28, 28, 1), (2, 28, 28), WARNED), ((4, 3), (2, 3), WARNED)),
         *(((3,), (2, 3), WARNED), ((28, 28), (5, 28, 28), WARNED), ((None,), (), WARNED)),
         # other contents per row: refused
         *(((None, 3), (2, 4), "Dimension 1 must be 3, not 4."), ((None, 3), (3,), "one row without its batch")),
         *(((None, 28, 28, 1), (28, 28, 1), "one row without its batch"), ((None, 3), (), "It has 0 dimensions, not 2")),
         *(((None, 2), (2, 2, 2), "It has 3 dimensions, not 2"), ((None,), (2, 2), "It has 2 dimensions, not 1")),
         *(((None, 224, 224, 3), (1, 3, 224, 224), "Dimension 1 must be 224, not 3."),),
+        # a size of 1 too many: an op may abort the whole process when it meets it
+        *(((), (3, 1), "It has 2 dimensions, not 0"), ((None,), (3, 1), "It has 2 dimensions, not 1")),
         *(((), (2, 2), "It has 2 dimensions, not 0"), ((None, 0), (2, 1), "Dimension 1 must be 0, not 1.")),
     ],
 )

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 _BANNERS = ("I0000 ", "WARNING: All log messages before absl", "To enable the following instructions: ")
-_NO_GPU = "failed call to cuInit"
+_ABOUT_GPUS = ("failed call to cuInit", "Unable to register cu", "computation placer already registered")
 
 
 @contextmanager
@@ -21,6 +21,7 @@ def _without_banners() -> Generator[None]:
     if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
         yield
         return
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"  # releases before 2.21 heed it
     sys.stderr.flush()
     kept = os.dup(2)
     with tempfile.TemporaryFile() as held:
@@ -37,7 +38,7 @@ def _without_banners() -> Generator[None]:
 
 
 def _is_banner(line: str) -> bool:
-    return line.startswith(_BANNERS) or _NO_GPU in line
+    return line.startswith(_BANNERS) or any(each in line for each in _ABOUT_GPUS)
 
 
 with _without_banners(), warnings.catch_warnings():
