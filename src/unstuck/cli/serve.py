@@ -15,7 +15,8 @@ import orjson
 import uvloop
 
 from unstuck import __version__
-from unstuck.codecs.predict_json import example_body
+from unstuck.cli.memory import keep_freed_buffers
+from unstuck.codecs.json_example import example_body
 from unstuck.config import flags
 from unstuck.config.settings import ServerConfig
 from unstuck.core.models import State
@@ -55,6 +56,7 @@ def run(program: str, arguments: Sequence[str], rest_port_default: int | None) -
         raise flags.FlagError("Nothing to listen on: REST is off.", hint="Give it a port: --rest_api_port=8501.")
     if parsed.has(flags.GRPC_PORT) and parsed.get(flags.GRPC_PORT):
         _say(f"Note: --port={parsed.get(flags.GRPC_PORT)} is accepted, but gRPC is not built yet; REST is served.")
+    keep_freed_buffers()
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_serve(config))

@@ -17,15 +17,15 @@ from unstuck.codecs import json_dense
 from unstuck.codecs.json_dense import DenseBody
 from unstuck.codecs.json_document import Json, excerpt, kind
 from unstuck.codecs.json_document import parse as parse_document
+from unstuck.codecs.json_example import example_hint
 from unstuck.codecs.json_values import PathOf, is_b64, to_array, to_numbers
-from unstuck.core.dtypes import BFLOAT16, DType
-from unstuck.core.signatures import Shape, Signature, Tensor, Tensors, TensorSpec, show_shape
+from unstuck.core.dtypes import BFLOAT16
+from unstuck.core.signatures import Signature, Tensor, Tensors, TensorSpec, show_shape
 from unstuck.errors import InputNames, MalformedBody, UnstuckError, UnwritableOutput, WrongType, did_you_mean, nearest
 
 Format = Literal["instances", "inputs"]
 
 DENSE_MIN_BYTES = 2048
-MAX_EXAMPLE = 400
 _NUMPY = orjson.OPT_SERIALIZE_NUMPY
 
 
@@ -302,32 +302,6 @@ def _wrong_names(sent: Mapping[str, Json], signature: Signature, where: str) -> 
 
 def _inputs(signature: Signature) -> str:
     return ", ".join(f"{alias!r} ({spec})" for alias, spec in signature.inputs.items())
-
-
-def example_hint(signature: Signature) -> str:
-    """A body of the right form for ``signature``, as a hint."""
-    return f"Send, for example: {excerpt(example_body(signature), MAX_EXAMPLE)}"
-
-
-def example_body(signature: Signature) -> dict[str, Json]:
-    """A request body of the right form for ``signature``: one row of zeros, in row format where a row is defined."""
-    inputs = signature.inputs.values()
-    body: dict[str, Json] = {} if signature.name == "serving_default" else {"signature_name": signature.name}
-    if all(spec.shape is None or spec.shape[:1] == (None,) for spec in (*inputs, *signature.outputs.values())):
-        examples = {alias: _example(spec.dtype, (spec.shape or ())[1:]) for alias, spec in signature.inputs.items()}
-        body["instances"] = [examples if len(examples) > 1 else next(iter(examples.values()))]
-    else:
-        examples = {alias: _example(spec.dtype, spec.shape or ()) for alias, spec in signature.inputs.items()}
-        body["inputs"] = examples if len(examples) > 1 else next(iter(examples.values()))
-    return body
-
-
-def _example(dtype: DType, shape: Shape) -> Json:
-    kind_of = dtype.numpy.kind if dtype.numpy is not None else "f"
-    value: Json = "text" if dtype.is_string else {"b": True, "i": 1, "u": 1}.get(kind_of, 1.0)
-    for size in reversed(shape):
-        value = [value] * (1 if size is None else size)
-    return value
 
 
 def encode(outputs: Tensors, form: Format) -> bytes:

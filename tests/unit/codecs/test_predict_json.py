@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from unstuck.codecs.predict_json import encode, example_body, parse
+from unstuck.codecs.json_example import example_body
+from unstuck.codecs.predict_json import encode, parse
 from unstuck.core import dtypes
 from unstuck.core.dtypes import BFLOAT16, BOOL, COMPLEX64, FLOAT, INT32, INT64, STRING
 from unstuck.errors import (
