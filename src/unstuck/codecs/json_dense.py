@@ -98,24 +98,24 @@ def recognise(body: bytes) -> DenseBody | None:
 def recognise_single_rows(bodies: Sequence[bytes]) -> DenseBody | None:
     """The rows of bodies that each hold one row, ``{"instances": [[1, 2]]}``, as one array; None for any other.
 
-    Each body must begin and end as the first does and have no further bracket, so that no body, however malformed, can
-    take a part of another's.
+    All must begin and end as the first does. They are cut in one pass over all of them: each place where one ends and
+    the next begins becomes ``],[``, and there must be as many as there are bodies, less one. A body that is malformed
+    or holds more than a row has a cut too many or leaves a brace behind, so none can take a part of another's.
     """
     first = bodies[0]
     head = _ROW_HEAD.match(first)
     at = first.find(b"]")
     if head is None or at < 0 or not _ROW_TAIL.fullmatch(first, at):
         return None
-    start, end, begin, size = head.group(), first[at:], head.end(), len(first) - at
-    rows: list[bytes] = []
-    for body in bodies:
-        row = body[begin:-size]
-        if not body.startswith(start) or not body.endswith(end) or b"[" in row or b"]" in row:
-            return None
-        rows.append(row)
-    text = b"[[%b]]" % b"],[".join(rows)
+    start, end, joined = head.group(), first[at:], b"\n".join(bodies)
+    cut = end + b"\n" + start
+    if joined.count(cut) != len(bodies) - 1 or not joined.endswith(end):
+        return None
+    text = b"[[%b]]" % joined[len(start) : -len(end)].replace(cut, b"],[")
     shape = _regular_shape(text.translate(None, _NOT_SKELETON))
-    return None if shape is None else DenseBody("instances", "", None, shape, text)
+    if shape is None or len(shape) != 2 or shape[0] != len(bodies):
+        return None
+    return DenseBody("instances", "", None, shape, text)
 
 
 def _rows_named(name: bytes, text: bytes) -> list[bytes] | None:

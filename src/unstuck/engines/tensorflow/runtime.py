@@ -21,7 +21,7 @@ def _without_banners() -> Generator[None]:
     if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
         yield
         return
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"  # releases before 2.21 heed it
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"  # releases before 2.21 heed it, and read it once
     sys.stderr.flush()
     kept = os.dup(2)
     with tempfile.TemporaryFile() as held:
@@ -29,6 +29,7 @@ def _without_banners() -> Generator[None]:
         try:
             yield
         finally:
+            del os.environ["TF_CPP_MIN_LOG_LEVEL"]  # for a child of ours it would be the user's wish
             os.dup2(kept, 2)
             os.close(kept)
             held.seek(0)
