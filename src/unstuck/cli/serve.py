@@ -67,8 +67,7 @@ async def _serve(config: ServerConfig) -> int:
     server = Server(config)
     server.start()
     _say(f"Unstuck {__version__}, pid {os.getpid()}: loading {', '.join(each.name for each in server.plan)} …")
-    failures: list[UnstuckError] = []
-    loading = asyncio.ensure_future(server.load_models(lambda error: _report(failures, error)))
+    loading = asyncio.ensure_future(server.load_models(_report))
     stopping = asyncio.ensure_future(stop.get())
     await asyncio.wait({loading, stopping}, return_when=asyncio.FIRST_COMPLETED)
     if loading.done():
@@ -102,8 +101,7 @@ def _stop_signals() -> "asyncio.Queue[signal.Signals]":
     return queue
 
 
-def _report(failures: list[UnstuckError], error: UnstuckError) -> None:
-    failures.append(error)
+def _report(error: UnstuckError) -> None:
     print(f"unstuck: {error}", file=sys.stderr, flush=True)
 
 

@@ -94,9 +94,17 @@ _KEY = re.compile(rb'"\s*:')
 _SPACE = re.compile(r"[ \t\n\r]*")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _WORD = re.compile(r"true|false|null|-?(?:NaN|Inf(?:inity)?)")
-_WORDS: dict[str, Json] = {"true": True, "false": False, "null": None}
-_SPECIALS = {"NaN": nan, "-NaN": nan, "Inf": inf, "-Inf": -inf, "Infinity": inf, "-Infinity": -inf}
-_WORDS.update(_SPECIALS)
+_WORDS: dict[str, Json] = {
+    "true": True,
+    "false": False,
+    "null": None,
+    "NaN": nan,
+    "-NaN": nan,
+    "Inf": inf,
+    "-Inf": -inf,
+    "Infinity": inf,
+    "-Infinity": -inf,
+}
 
 
 class _Reader:

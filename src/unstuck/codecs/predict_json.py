@@ -141,9 +141,9 @@ class JsonPredictRequests:
         """The answer's body for each request. Raises UnwritableOutput as ``encode`` does, for the first that cannot."""
         counts = self._counts
         if len(outputs) == 1:
-            (array,) = outputs.values()
+            ((alias, array),) = outputs.items()
             if array.dtype.kind in "fiub" and array.ndim == 2 and array.size and len(array) == sum(counts):
-                text = orjson.dumps(array if array.flags.c_contiguous else np.ascontiguousarray(array), option=_NUMPY)
+                text = orjson.dumps(_writable(alias, array), option=_NUMPY)
                 if b"null" not in text:
                     return _cut(text[2:-2].split(b"],["), counts)
         ends = list(accumulate(counts))
@@ -263,10 +263,8 @@ def _array(value: Json, spec: TensorSpec, path_of: PathOf, has_bools: bool, *, r
     try:
         return to_array(value, spec, path_of, has_bools=has_bools)
     except UnstuckError as error:
-        if not rows or isinstance(error, WrongType):
-            raise
         # In row format TensorFlow Serving turns every element's error into INVALID_ARGUMENT.
-        if error.http_status == 400:
+        if not rows or error.http_status == 400:
             raise
         raise WrongType(f"Failed to process 'instances': {error.message}") from None
 

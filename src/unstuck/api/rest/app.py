@@ -4,7 +4,7 @@ import logging
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 import orjson
 
@@ -26,7 +26,6 @@ CORS_HEADERS = [
 ]
 
 log = logging.getLogger(__name__)
-Result = TypeVar("Result")
 
 
 class ServedModels(Models, Protocol):
@@ -42,9 +41,6 @@ class ServedModels(Models, Protocol):
 
 class Scope(Protocol):
     """The part of RSGI's scope that is used here."""
-
-    @property
-    def proto(self) -> str: ...
 
     @property
     def method(self) -> str: ...

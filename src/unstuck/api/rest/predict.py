@@ -70,10 +70,11 @@ class PredictCalls:
             return False
         try:
             call = prepare(self._models, spec, together)
-            if not call.is_mergeable or not self._placement.is_short(call.key(len(waiting))):
+            key = call.key(len(waiting))
+            if not call.is_mergeable or not self._placement.is_short(key):
                 return False
             start = thread_time_ns()
-            bodies = self._placement.run(call.key(len(waiting)), partial(call.run, together.encode))
+            bodies = self._placement.run(key, partial(call.run, together.encode))
             self._learn(spec, len(waiting), thread_time_ns() - start)
         except Exception:  # noqa: BLE001 - each is answered alone, and hears of its own error there
             return False
