@@ -15,6 +15,9 @@ class Echo:
     def __init__(self, size: int) -> None:
         self._body = b"x" * size
 
+    def begin(self, scope, exchange) -> bool:
+        return False
+
     async def __rsgi__(self, scope, exchange) -> None:
         await exchange()
         exchange.response_bytes(200, [JSON], self._body)

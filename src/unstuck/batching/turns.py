@@ -10,29 +10,25 @@ from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
-Result = TypeVar("Result")
 Key = TypeVar("Key", bound=Hashable)
 
 
-class Turns(Generic[Key, Item, Result]):
+class Turns(Generic[Key, Item]):
     """Belongs to one event loop; ``answer`` runs on it."""
 
-    def __init__(self, answer: Callable[[Key, list[tuple[Item, "asyncio.Future[Result]"]]], None]) -> None:
-        """``answer(key, waiting)`` must complete each future now or later; one that was cancelled is done already."""
+    def __init__(self, answer: Callable[[Key, list[Item]], None]) -> None:
+        """``answer(key, items)`` takes the calls of one turn that have the same key."""
         self._answer = answer
-        self._waiting: dict[Key, list[tuple[Item, asyncio.Future[Result]]]] = {}
+        self._waiting: dict[Key, list[Item]] = {}
 
-    def join(self, key: Key, item: Item) -> "asyncio.Future[Result]":
-        """The result of ``item``, answered with the others of this turn that have the same key."""
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Result] = loop.create_future()
+    def join(self, key: Key, item: Item) -> None:
+        """Adds one call to this turn."""
         waiting = self._waiting.get(key)
         if waiting is None:
-            self._waiting[key] = [(item, future)]
-            loop.call_soon(self._end_turn, key)
+            self._waiting[key] = [item]
+            asyncio.get_running_loop().call_soon(self._end_turn, key)
         else:
-            waiting.append((item, future))
-        return future
+            waiting.append(item)
 
     def _end_turn(self, key: Key) -> None:
         self._answer(key, self._waiting.pop(key))

@@ -1,6 +1,5 @@
 """The REST application: routes a request, calls one use case, encodes, maps errors."""
 
-import logging
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
@@ -8,15 +7,14 @@ from typing import Protocol
 
 import orjson
 
-from unstuck.api.compat import rest_body_is_empty
 from unstuck.api.rest import messages
-from unstuck.api.rest.messages import Exchange, HeaderLookup, Response
+from unstuck.api.rest.messages import BodyFuture, Exchange, HeaderLookup, Response
 from unstuck.api.rest.paths import Action, Route, parse_among
-from unstuck.api.rest.predict import PredictCalls
+from unstuck.api.rest.predict import LOOP_BODY_BYTES, PredictCalls
 from unstuck.codecs import model_json
-from unstuck.core.models import State, VersionStatus
+from unstuck.core.models import ModelSpec, State, VersionStatus
 from unstuck.core.servables import Models
-from unstuck.errors import Code, EngineError, NotFound, UnstuckError, UnsupportedType
+from unstuck.errors import NotFound, UnsupportedType
 
 CACHED_ROUTES = 1024
 CORS_HEADERS = [
@@ -24,8 +22,6 @@ CORS_HEADERS = [
     ("access-control-allow-methods", "POST, GET"),
     ("access-control-allow-headers", "Content-Type"),
 ]
-
-log = logging.getLogger(__name__)
 
 
 class ServedModels(Models, Protocol):
@@ -68,22 +64,54 @@ class RestApp:
     def __init__(self, models: ServedModels, workers: Executor, options: RestOptions) -> None:
         self._models = models
         self._options = options
+        self._loop_bytes = min(LOOP_BODY_BYTES, options.max_body_bytes)
         self._calls = PredictCalls(models, workers, options.timeout_s, options.strict_inputs)
         self._routes: dict[tuple[str, str], Route] = {}
         self.in_flight = 0
         self.draining = False
 
+    def begin(self, scope: Scope, exchange: Exchange) -> bool:
+        """Answers nearly every request, without a coroutine or a task: a small predict call. False: not that kind."""
+        route = self._routes.get((scope.method, scope.path))
+        headers = scope.headers
+        if route is None or route.action is not Action.PREDICT or not messages.is_plain(headers, self._loop_bytes):
+            return False
+        self.in_flight += 1
+        exchange().add_done_callback(partial(self._with_body, route.spec, headers, exchange))
+        return True
+
+    def _with_body(self, spec: ModelSpec, headers: HeaderLookup, exchange: Exchange, arrived: BodyFuture) -> None:
+        try:
+            body = arrived.result()
+        except Exception:  # noqa: BLE001 - the client left in the middle of it: there is nobody to answer
+            self.in_flight -= 1
+            return
+        self._calls.begin(spec, body, partial(self._reply, headers, exchange))
+
+    def _reply(self, headers: HeaderLookup, exchange: Exchange, outcome: Response | BaseException) -> None:
+        response = outcome if isinstance(outcome, Response) else messages.of_failure(outcome)
+        if messages.wants_gzip(headers, response):
+            self._calls.reply_from_worker(partial(messages.deflate, response), partial(self._send, exchange))
+        else:
+            self._send(exchange, response)
+
+    def _send(self, exchange: Exchange, outcome: Response | BaseException) -> None:
+        response = outcome if isinstance(outcome, Response) else messages.of_failure(outcome)
+        self.in_flight -= 1
+        if self._options.cors:
+            response.headers = [*response.headers, *CORS_HEADERS]
+        exchange.response_bytes(response.status, response.headers, response.body)
+
     async def __rsgi__(self, scope: Scope, exchange: Exchange) -> None:
         self.in_flight += 1
         try:
             response = await self._answer(scope, exchange)
-            if len(response.body) >= messages.GZIP_MIN_BYTES and messages.accepts_gzip(scope.headers):
+            if messages.wants_gzip(scope.headers, response):
                 response = await self._calls.on_worker(partial(messages.deflate, response))
-            if self._options.cors:
-                response.headers = [*response.headers, *CORS_HEADERS]
-            exchange.response_bytes(response.status, response.headers, response.body)
-        finally:
+        except BaseException:  # cancelled: the client left
             self.in_flight -= 1
+            raise
+        self._send(exchange, response)
 
     async def _answer(self, scope: Scope, exchange: Exchange) -> Response:
         method, path = scope.method, scope.path
@@ -99,14 +127,8 @@ class RestApp:
                 body = await messages.read_body(exchange, scope.headers, self._options.max_body_bytes)
                 return await self._calls.answer(route.spec, body)
             return self._about_model(route)
-        except UnstuckError as error:
-            response = Response.of_error(error)
-            if rest_body_is_empty(error):
-                response.body = b""
-            return response
-        except Exception as error:  # the last seam: no request may go unanswered
-            log.exception("%s %s failed inside the server", method, path)
-            return Response.of_error(EngineError(f"Internal error: {error!r}", code=Code.INTERNAL))
+        except Exception as error:  # noqa: BLE001 - the last seam: no request may go unanswered
+            return messages.of_failure(error)
 
     def _parse_route(self, method: str, path: str) -> Route:
         route = parse_among(method, path, self._models.statuses())

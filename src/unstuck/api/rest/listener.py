@@ -3,17 +3,30 @@
 import asyncio
 import os
 import socket
-from typing import Any
+from collections.abc import Awaitable
+from functools import partial
+from typing import Any, Protocol, cast
 
-from granian._granian import SocketHolder
+from granian._granian import CallbackScheduler, RSGIWorker, SocketHolder
 from granian.constants import HTTPModes, Interfaces
+from granian.server.embed import AsyncWorker
 from granian.server.embed import Server as GranianServer
 
-from unstuck.api.rest.app import RestApp
+from unstuck.api.rest.messages import Exchange
 from unstuck.errors import SetupError
 
 BACKLOG = 1024
 MAX_CONNECTIONS = 16_384
+
+
+class RsgiApp(Protocol):
+    """An RSGI application that can answer some requests without a coroutine."""
+
+    def begin(self, scope: Any, exchange: Exchange) -> bool:
+        """True if the request is being answered: by ``exchange.response_bytes``, now or later. On the loop's thread."""
+        ...
+
+    def __rsgi__(self, scope: Any, exchange: Exchange) -> Awaitable[None]: ...
 
 
 class RestListener:
@@ -43,10 +56,10 @@ class RestListener:
         self._server: GranianServer | None = None
         self._task: asyncio.Task[None] | None = None
 
-    def start(self, app: RestApp) -> None:
+    def start(self, app: RsgiApp) -> None:
         """Accepts connections from now on."""
         self._server = _EmbeddedServer(app, self._socket.detach())  # granian owns the descriptor from here on
-        self._task = asyncio.get_running_loop().create_task(self._server.serve())
+        self._task = asyncio.get_running_loop().create_task(self._server.serve(_spawn))
 
     async def stop(self, timeout_s: float) -> None:
         """Stops accepting, lets the requests in flight finish, and returns after ``timeout_s`` at the latest."""
@@ -59,7 +72,7 @@ class RestListener:
 class _EmbeddedServer(GranianServer):
     """granian on a socket that is already bound, which its public constructor does not take."""
 
-    def __init__(self, app: RestApp, bound_fd: int) -> None:
+    def __init__(self, app: RsgiApp, bound_fd: int) -> None:
         options: dict[str, Any] = {
             "interface": Interfaces.RSGI,
             "http": HTTPModes.auto,
@@ -74,3 +87,53 @@ class _EmbeddedServer(GranianServer):
         self._ssp = None
         self._shd = SocketHolder(self._bound_fd, False, BACKLOG)  # pyright: ignore[reportCallIssue]
         self._sfd = self._bound_fd
+
+
+async def _run_worker(
+    worker: int,
+    stop: Any,
+    app: RsgiApp,
+    sockets: Any,
+    loop: asyncio.AbstractEventLoop,
+    threads: int,
+    io_threads: int,
+    py_threads: int,
+    py_threads_idle_s: int,
+    backpressure: int,
+    _task_impl: Any,
+    *options: Any,
+) -> None:
+    """granian's own worker function with another scheduler: it makes a task of its own for every request."""
+    http, http1, http2, websockets, static_files, _log_format, tls, _scope = options
+    stopped = asyncio.Event()
+    stop.add_cb(lambda: loop.call_soon_threadsafe(stopped.set))
+    runtime = (threads, io_threads, py_threads, py_threads_idle_s, backpressure)
+    protocol = (http, http1, http2, websockets, static_files)
+    rust: Any = RSGIWorker
+    rust(worker, sockets, None, *runtime, *protocol, *tls, (None, None)).serve_async(_scheduler(loop, app), loop, stop)
+    await stopped.wait()
+
+
+_spawn: Any = cast("Any", AsyncWorker).wrap_target(_run_worker)
+
+
+def _scheduler(loop: asyncio.AbstractEventLoop, app: RsgiApp) -> Any:
+    """Brings each request from granian's thread to the loop's; a task is made only for what ``app`` does not begin."""
+    rust: Any = CallbackScheduler
+    scheduler = rust(loop, None, None, None, None)
+
+    def begin(request: Any) -> None:
+        if not app.begin(request.scope, request.proto):
+            request.taskref(loop.create_task(_run(app, request)))
+
+    scheduler._schedule_fn = partial(loop.call_soon_threadsafe, begin, context=scheduler._ctx)
+    return scheduler
+
+
+async def _run(app: RsgiApp, request: Any) -> None:
+    try:
+        await app.__rsgi__(request.scope, request.proto)
+    except BaseException as error:  # noqa: BLE001 - granian answers 500 and logs it
+        request.err(error)
+    else:
+        request.done()

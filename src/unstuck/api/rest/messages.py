@@ -1,14 +1,16 @@
 """HTTP requests and responses as the REST API sees them: limits, compression, headers."""
 
+import logging
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 from urllib.parse import quote
 
 import orjson
 
-from unstuck.errors import BodyTooLarge, MalformedBody, UnstuckError
+from unstuck.api.compat import rest_body_is_empty
+from unstuck.errors import BodyTooLarge, Code, EngineError, MalformedBody, UnstuckError
 
 Headers = list[tuple[str, str]]
 
@@ -22,15 +24,25 @@ MAX_HEADER_CHARACTERS = 1024
 GZIP_MIN_BYTES = 16 * 1024
 _GZIP_WBITS = 31
 
+log = logging.getLogger(__name__)
+
 
 class HeaderLookup(Protocol):
     def get(self, key: str, default: str | None = None) -> str | None: ...
 
 
+class BodyFuture(Awaitable[bytes], Protocol):
+    """The part of asyncio.Future that RSGI's body has: a body cut off by a client that left raises from ``result``."""
+
+    def result(self) -> bytes: ...
+
+    def add_done_callback(self, cb: "Callable[[BodyFuture], object]") -> None: ...
+
+
 class Exchange(Protocol):
     """The part of RSGI's HTTP protocol that is used here: the body in, one response out."""
 
-    def __call__(self) -> Awaitable[bytes]: ...
+    def __call__(self) -> "BodyFuture": ...
 
     def __aiter__(self) -> AsyncIterator[bytes]: ...
 
@@ -75,6 +87,23 @@ def with_warnings(response: Response, warnings: Iterable[str]) -> Response:
     return response
 
 
+def of_failure(error: BaseException) -> Response:
+    """The response to a call that ended with ``error``, be it the caller's or ours."""
+    if not isinstance(error, UnstuckError):
+        log.error("A call failed inside the server", exc_info=error)
+        return Response.of_error(EngineError(f"Internal error: {error!r}", code=Code.INTERNAL))
+    response = Response.of_error(error)
+    if rest_body_is_empty(error):
+        response.body = b""
+    return response
+
+
+def is_plain(headers: HeaderLookup, limit_bytes: int) -> bool:
+    """Whether the body comes whole, as it is, and has at most ``limit_bytes``."""
+    length = headers.get("content-length")
+    return length is not None and int(length) <= limit_bytes and headers.get("content-encoding") is None
+
+
 def read_body(exchange: Exchange, headers: HeaderLookup, limit_bytes: int) -> Awaitable[bytes]:
     """The request's body, inflated.
 
@@ -82,12 +111,12 @@ def read_body(exchange: Exchange, headers: HeaderLookup, limit_bytes: int) -> Aw
         BodyTooLarge: more than ``limit_bytes``, as sent or inflated.
         MalformedBody: an encoding other than gzip, or bytes that are not gzip.
     """
-    length, encoding = headers.get("content-length"), headers.get("content-encoding")
+    if is_plain(headers, limit_bytes):
+        return exchange()
+    length = headers.get("content-length")
     if length is not None and int(length) > limit_bytes:
         raise BodyTooLarge("request body", limit_bytes)
-    if length is not None and encoding is None:
-        return exchange()  # nearly every request: no coroutine of ours in between
-    return _read_and_inflate(exchange, encoding, limit_bytes)
+    return _read_and_inflate(exchange, headers.get("content-encoding"), limit_bytes)
 
 
 async def _read_and_inflate(exchange: Exchange, encoding: str | None, limit_bytes: int) -> bytes:
@@ -121,6 +150,11 @@ def inflate(body: bytes, encoding: str, limit_bytes: int) -> bytes:
     if not inflater.eof:
         raise MalformedBody("The gzip body is cut off before its end.")
     return inflated
+
+
+def wants_gzip(headers: HeaderLookup, response: Response) -> bool:
+    """Whether the response is worth compressing, and its client takes gzip."""
+    return len(response.body) >= GZIP_MIN_BYTES and accepts_gzip(headers)
 
 
 def accepts_gzip(headers: HeaderLookup) -> bool:

@@ -1,7 +1,7 @@
 """Predict calls over REST: those of one turn of the loop together where that is safe, each for itself otherwise."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from concurrent.futures import Executor
 from functools import partial
 from time import thread_time_ns
@@ -23,7 +23,8 @@ LEAST_TOGETHER = 2
 MAX_TOGETHER = 64
 
 Result = TypeVar("Result")
-Waiting = list[tuple[bytes, "asyncio.Future[Response]"]]
+Reply = Callable[[Response | BaseException], None]
+Call = tuple[bytes, Reply]
 
 
 class PredictCalls:
@@ -35,14 +36,24 @@ class PredictCalls:
         self._timeout_s = timeout_s
         self._strict_inputs = strict_inputs
         self._placement = Placement()
-        self._turns: Turns[ModelSpec, bytes, Response] = Turns(self._answer_turn)
+        self._turns: Turns[ModelSpec, Call] = Turns(self._answer_turn)
         self._most_together: dict[ModelSpec, int] = {}
+        self._tasks: set[asyncio.Task[Response]] = set()
 
-    def answer(self, spec: ModelSpec, body: bytes) -> Awaitable[Response]:
-        """The response to one call. Raises UnstuckError when awaited."""
-        if len(body) <= LOOP_BODY_BYTES:
-            return self._turns.join(spec, body)
-        return self.on_worker(partial(self._answer_on_worker, spec, body))
+    def begin(self, spec: ModelSpec, body: bytes, reply: Reply) -> None:
+        """Calls ``reply`` on the loop, in a later turn of it, with the response or with the error instead of it.
+
+        The way for small bodies, of at most LOOP_BODY_BYTES: they are read on the loop.
+        """
+        self._turns.join(spec, (body, reply))
+
+    async def answer(self, spec: ModelSpec, body: bytes) -> Response:
+        """The response to one call, whatever its size. Raises UnstuckError."""
+        if len(body) > LOOP_BODY_BYTES:
+            return await self.on_worker(partial(self._answer_on_worker, spec, body))
+        answered: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+        self.begin(spec, body, partial(_settle, answered))
+        return await answered
 
     async def on_worker(self, work: Callable[[], Result]) -> Result:
         """Runs ``work`` on a worker thread; after the timeout its result is not waited for any longer."""
@@ -55,15 +66,15 @@ class PredictCalls:
                 hint="Send fewer rows in a request, or raise --rest_api_timeout_in_ms.",
             ) from None
 
-    def _answer_turn(self, spec: ModelSpec, waiting: Waiting) -> None:
+    def _answer_turn(self, spec: ModelSpec, waiting: list[Call]) -> None:
         most = self._most_together.get(spec, MAX_TOGETHER)
         for start in range(0, len(waiting), most):
             part = waiting[start : start + most]
             if len(part) == 1 or not self._answer_together(spec, part):
-                for body, future in part:
-                    self._answer_alone(spec, body, future)
+                for body, reply in part:
+                    self._answer_alone(spec, body, reply)
 
-    def _answer_together(self, spec: ModelSpec, waiting: Waiting) -> bool:
+    def _answer_together(self, spec: ModelSpec, waiting: list[Call]) -> bool:
         """Answers all or none: whatever is special about one call is for it alone to hear."""
         together = predict_json.parse_together([body for body, _ in waiting])
         if together is None:
@@ -78,9 +89,8 @@ class PredictCalls:
             self._learn(spec, len(waiting), thread_time_ns() - start)
         except Exception:  # noqa: BLE001 - each is answered alone, and hears of its own error there
             return False
-        for (_, future), body in zip(waiting, bodies, strict=True):
-            if not future.done():
-                future.set_result(Response(200, body))
+        for (_, reply), body in zip(waiting, bodies, strict=True):
+            reply(Response(200, body))
         return True
 
     def _learn(self, spec: ModelSpec, calls: int, took_ns: int) -> None:
@@ -91,19 +101,29 @@ class PredictCalls:
         elif calls >= most < MAX_TOGETHER:
             self._most_together[spec] = most * 2
 
-    def _answer_alone(self, spec: ModelSpec, body: bytes, future: "asyncio.Future[Response]") -> None:
-        if future.done():
-            return
+    def _answer_alone(self, spec: ModelSpec, body: bytes, reply: Reply) -> None:
         try:
             request, call = self._prepare(spec, body)
             key, work = call.key(), partial(_run, request, call)
-            if self._placement.is_short(key):
-                future.set_result(self._placement.run(key, work))
-            else:
-                task = asyncio.ensure_future(self.on_worker(partial(self._placement.run, key, work)))
-                task.add_done_callback(partial(_hand_over, future))
-        except Exception as error:  # noqa: BLE001 - raised again in the call that waits
-            future.set_exception(error)
+            if not self._placement.is_short(key):
+                self.reply_from_worker(partial(self._placement.run, key, work), reply)
+                return
+            response = self._placement.run(key, work)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the caller must hear of it
+            reply(error)
+        else:
+            reply(response)
+
+    def reply_from_worker(self, work: Callable[[], Response], reply: Reply) -> None:
+        """Calls ``reply`` on the loop with what ``work`` returns on a worker thread, or with its error."""
+        task = asyncio.ensure_future(self.on_worker(work))
+        self._tasks.add(task)  # the loop itself holds tasks weakly
+        task.add_done_callback(partial(self._reply_with, reply))
+
+    def _reply_with(self, reply: Reply, done: "asyncio.Task[Response]") -> None:
+        self._tasks.discard(done)
+        if not done.cancelled():
+            reply(done.exception() or done.result())
 
     def _answer_on_worker(self, spec: ModelSpec, body: bytes) -> Response:
         request, call = self._prepare(spec, body)
@@ -120,10 +140,10 @@ def _run(request: JsonPredictRequest, call: PreparedCall) -> Response:
     return messages.with_warnings(response, call.warnings) if call.warnings else response
 
 
-def _hand_over(future: "asyncio.Future[Response]", done: "asyncio.Future[Response]") -> None:
-    if future.done() or done.cancelled():
-        return
-    if error := done.exception():
-        future.set_exception(error)
+def _settle(answered: "asyncio.Future[Response]", outcome: Response | BaseException) -> None:
+    if answered.done():
+        return  # its caller has gone
+    if isinstance(outcome, Response):
+        answered.set_result(outcome)
     else:
-        future.set_result(done.result())
+        answered.set_exception(outcome)
