@@ -71,12 +71,14 @@ class RestApp:
         self.draining = False
 
     def begin(self, scope: Scope, exchange: Exchange) -> bool:
-        """Answers nearly every request, without a coroutine or a task: a small predict call. False: not that kind."""
+        """Answers nearly every request, without a coroutine or a task: a small predict call. False: not that kind.
+
+        May be called on any thread; everything else here belongs to the loop's.
+        """
         route = self._routes.get((scope.method, scope.path))
         headers = scope.headers
         if route is None or route.action is not Action.PREDICT or not messages.is_plain(headers, self._loop_bytes):
             return False
-        self.in_flight += 1
         exchange().add_done_callback(partial(self._with_body, route.spec, headers, exchange))
         return True
 
@@ -84,8 +86,8 @@ class RestApp:
         try:
             body = arrived.result()
         except Exception:  # noqa: BLE001 - the client left in the middle of it: there is nobody to answer
-            self.in_flight -= 1
             return
+        self.in_flight += 1
         self._calls.begin(spec, body, partial(self._reply, headers, exchange))
 
     def _reply(self, headers: HeaderLookup, exchange: Exchange, outcome: Response | BaseException) -> None:

@@ -1,10 +1,10 @@
 """The network front end of the REST API: granian's HTTP server, embedded in our event loop (docs/adr/0001)."""
 
 import asyncio
+import logging
 import os
 import socket
 from collections.abc import Awaitable
-from functools import partial
 from typing import Any, Protocol, cast
 
 from granian._granian import CallbackScheduler, RSGIWorker, SocketHolder
@@ -15,6 +15,8 @@ from granian.server.embed import Server as GranianServer
 from unstuck.api.rest.messages import Exchange
 from unstuck.errors import SetupError
 
+log = logging.getLogger(__name__)
+
 BACKLOG = 1024
 MAX_CONNECTIONS = 16_384
 
@@ -23,7 +25,11 @@ class RsgiApp(Protocol):
     """An RSGI application that can answer some requests without a coroutine."""
 
     def begin(self, scope: Any, exchange: Exchange) -> bool:
-        """True if the request is being answered: by ``exchange.response_bytes``, now or later. On the loop's thread."""
+        """True if the request is being answered: by ``exchange.response_bytes``, later.
+
+        Called on granian's thread, not on the loop's. It may call ``exchange()`` and add a callback to what that
+        returns, which then runs on the loop: granian completes a body on this same thread, so never in between.
+        """
         ...
 
     def __rsgi__(self, scope: Any, exchange: Exchange) -> Awaitable[None]: ...
@@ -122,11 +128,20 @@ def _scheduler(loop: asyncio.AbstractEventLoop, app: RsgiApp) -> Any:
     rust: Any = CallbackScheduler
     scheduler = rust(loop, None, None, None, None)
 
-    def begin(request: Any) -> None:
-        if not app.begin(request.scope, request.proto):
-            request.taskref(loop.create_task(_run(app, request)))
+    def start_task(request: Any) -> None:
+        request.taskref(loop.create_task(_run(app, request)))
 
-    scheduler._schedule_fn = partial(loop.call_soon_threadsafe, begin, context=scheduler._ctx)
+    def schedule(request: Any) -> None:  # must return None, and not raise: granian looks at neither
+        try:
+            begun = app.begin(request.scope, request.proto)
+        except Exception:
+            log.exception("A request could not be begun")
+            begun = False
+        if not begun:
+            loop.call_soon_threadsafe(start_task, request, context=context)
+
+    context = scheduler._ctx
+    scheduler._schedule_fn = schedule
     return scheduler
 
 
