@@ -150,6 +150,6 @@ def _regular_shape(skeleton: bytes) -> tuple[int, ...] | None:
         size, remainder = divmod(length - 1, len(unit) + 1)
         if remainder or size < 1:
             return None
-        unit = b"[" + b",".join([unit] * size) + b"]"
+        unit = b"[" + (unit + b",") * (size - 1) + unit + b"]"
         sizes.append(size)
     return tuple(reversed(sizes)) if unit == skeleton else None
