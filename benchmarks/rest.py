@@ -14,7 +14,6 @@ import os
 import random
 import re
 import shutil
-import signal
 import socket
 import statistics
 import subprocess
@@ -23,18 +22,17 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import numpy as np
 
+from benchmarks import servers
+
 CONCURRENCIES = (1, 32, 128)
-START_TIMEOUT_S = 60
 IMAGE = (1, 224, 224, 3)
 IMAGE_REQUESTS = 60
-
-Measurement = tuple[float, float]  # requests/s, p99 in ms
 
 
 def main() -> None:
@@ -46,7 +44,7 @@ def main() -> None:
         sys.exit("The benchmark needs wrk (Debian: apt-get install wrk).")
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        _export(work)
+        servers.export(work)
         throughput(work, options.seconds, options.rounds)
         image(work)
 
@@ -65,20 +63,9 @@ def throughput(work: Path, seconds: int, rounds: int) -> None:
         for url in urls.values():
             _wrk(url, 32, 2, script)  # warm: the server learns that the calls are short
         print(f"MLP 64-128-128-10, one row, {os.cpu_count()} cores shared with wrk; {rounds} x {seconds} s, medians")
-        print(f"{'connections':>11}  {'server':8} {'requests/s':>12} {'least-most':>17} {'p99 ms':>8}  ratio")
-        for connections in CONCURRENCIES:
-            runs: dict[str, list[Measurement]] = {name: [] for name in urls}
-            for _ in range(rounds):
-                for name, url in urls.items():
-                    runs[name].append(_wrk(url, connections, seconds, script))
-            ratios = [ours[0] / theirs[0] for ours, theirs in zip(runs["unstuck"], runs["echo"], strict=True)]
-            for name, measured in runs.items():
-                rates = sorted(each for each, _ in measured)
-                p99 = statistics.median(p99 for _, p99 in measured)
-                ratio = f"{statistics.median(ratios):.2f}" if name == "unstuck" else ""
-                spread = f"{rates[0]:,.0f}-{rates[-1]:,.0f}"
-                rate = statistics.median(rates)
-                print(f"{connections:>11}  {name:8} {rate:>12,.0f} {spread:>17} {p99:>8.2f}  {ratio}")
+        servers.compare(
+            "connections", CONCURRENCIES, urls, rounds, lambda url, connections: _wrk(url, connections, seconds, script)
+        )
 
 
 def image(work: Path) -> None:
@@ -99,25 +86,8 @@ def image(work: Path) -> None:
           f"so {whole - alone - transport:.1f} ms are ours")  # fmt: skip
 
 
-def _export(work: Path) -> None:
-    """In a child: its TensorFlow must not share this process's two cores afterwards."""
-    subprocess.run([sys.executable, "-m", "benchmarks.models", str(work)], check=True)
-
-
-@contextmanager
-def _unstuck(model: Path) -> Iterator[str]:
-    command = [sys.executable, "-m", "unstuck", "serve", str(model), "--rest_api_port=auto", "--host=127.0.0.1"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    try:
-        for line in process.stdout:
-            if found := re.search(r"REST\s+(http://\S+)", line):
-                yield found[1]
-                return
-        raise SystemExit("unstuck serve ended before it served")
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(START_TIMEOUT_S)
+def _unstuck(model: Path) -> AbstractContextManager[str]:
+    return servers.unstuck(model, "--rest_api_port=auto", address=r"REST\s+(http://\S+)")
 
 
 @contextmanager
@@ -126,7 +96,7 @@ def _echo(size: int) -> Iterator[str]:
         port = free.getsockname()[1]
     process = subprocess.Popen([sys.executable, "-m", "benchmarks.echo", str(port), str(size)])
     try:
-        deadline = time.monotonic() + START_TIMEOUT_S
+        deadline = time.monotonic() + servers.START_TIMEOUT_S
         while True:
             try:
                 _post(f"http://127.0.0.1:{port}/", b"x")
@@ -159,7 +129,7 @@ def _post_on(connection: http.client.HTTPConnection, path: str, body: bytes) -> 
     response.read()
 
 
-def _wrk(url: str, connections: int, seconds: int, script: Path) -> Measurement:
+def _wrk(url: str, connections: int, seconds: int, script: Path) -> servers.Measurement:
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}", "--latency", "-s", str(script), url]
     output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     if "Non-2xx" in output or "Socket errors" in output:

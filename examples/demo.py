@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument("--rest_api_port", metavar="PORT", help="8501 with --keep-running, else any free port")
     options, flags = parser.parse_known_args()
     if not options.keep_running:
-        flags.append("--host=127.0.0.1")
+        flags += ["--host=127.0.0.1", "--port=0"]
     flags.append(f"--rest_api_port={options.rest_api_port or ('8501' if options.keep_running else 'auto')}")
     ensure_exported()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # whichever way we are ended, the server ends with us

@@ -21,10 +21,11 @@ ServeFunction = Callable[..., "RunningServer"]
 
 @dataclass
 class RunningServer:
-    """A server in a thread; ``url`` is its REST API's address, ``failures`` what could not be loaded."""
+    """A server in a thread: the addresses of its REST API and of gRPC, and what could not be loaded."""
 
     config: ServerConfig
     url: str = ""
+    grpc_address: str = ""
     failures: tuple[UnstuckError, ...] = ()
 
     def __post_init__(self) -> None:
@@ -51,6 +52,7 @@ class RunningServer:
         failures: list[UnstuckError] = []
         await server.load_models(failures.append)
         self.url, self.failures = f"http://127.0.0.1:{server.rest_port}", tuple(failures)
+        self.grpc_address = f"127.0.0.1:{server.grpc_port}"
         self._loaded.set()
         await self._stop.wait()
         await server.stop()
@@ -70,8 +72,11 @@ def serve() -> Iterator[ServeFunction]:
         config = ServerConfig(
             models=tuple(ModelConfig(name, Path(path)) for name, path in models.items()),
             host="127.0.0.1",
-            rest_port=AUTO_PORT,
-            **{aliases.get(name, name): value for name, value in settings.items()},
+            **{
+                "rest_port": AUTO_PORT,
+                "grpc_port": AUTO_PORT,
+                **{aliases.get(name, name): value for name, value in settings.items()},
+            },
         )
         running.append(RunningServer(config))
         return running[-1]

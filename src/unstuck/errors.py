@@ -13,6 +13,7 @@
     │   ├── WrongShape            ragged, or not the signature's shape
     │   └── UnwritableOutput      an output that JSON cannot hold
     ├── UnsupportedType (UNIMPLEMENTED)
+    ├── UnreadableMessage (INTERNAL)  bytes that are not the message of the RPC, as every gRPC server answers them
     ├── NotFound (NOT_FOUND)      model, version, page
     ├── NotReady (UNAVAILABLE)    the model is still loading, or the server is stopping
     ├── DeadlineExceeded (DEADLINE_EXCEEDED)
@@ -160,6 +161,16 @@ class UnwritableOutput(InvalidRequest):
 
 class UnsupportedType(UnstuckError):
     code = Code.UNIMPLEMENTED
+
+
+class UnreadableMessage(UnstuckError):
+    code = Code.INTERNAL
+
+    def __init__(self, message_type: str, size_bytes: int) -> None:
+        super().__init__(
+            f"The request's {size_bytes:,} bytes are not a tensorflow.serving.{message_type}.",
+            hint="Send the message of this RPC, as the stubs of tensorflow-serving-api do.",
+        )
 
 
 class NotFound(UnstuckError):

@@ -10,10 +10,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from unstuck import engines
+from unstuck.api.grpc.listener import GrpcAddresses, GrpcListener
+from unstuck.api.grpc.service import GrpcService
 from unstuck.api.rest.app import RestApp, RestOptions
 from unstuck.api.rest.listener import RestListener
 from unstuck.batching.proof import why_not_mergeable
 from unstuck.config.settings import AUTO_PORT, ModelConfig, ServerConfig
+from unstuck.config.tls import read_tls_config
 from unstuck.core.servables import Engine, Servable
 from unstuck.engines.tensorflow import TensorFlowEngine
 from unstuck.errors import LoadFailed, UnstuckError
@@ -23,7 +26,7 @@ from unstuck.lifecycle.source import VersionPath, version_folder, versions_in
 log = logging.getLogger(__name__)
 
 GC_THRESHOLDS = (10_000, 20, 50)  # requests leave few cycles; the default would look for them every 40 requests
-WORKERS_PER_CPU = 4  # as TensorFlow Serving's --rest_api_num_threads
+WORKERS_PER_CPU = 4  # as TensorFlow Serving's --rest_api_num_threads and --grpc_max_threads
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,20 +56,33 @@ class Server:
         self._listener = None
         if config.rest_port:
             self._listener = RestListener(config.host, 0 if config.rest_port == AUTO_PORT else config.rest_port)
-        self._workers = ThreadPoolExecutor(
-            config.rest_threads or WORKERS_PER_CPU * (os.cpu_count() or 1), thread_name_prefix="unstuck-worker"
-        )
+        threads = WORKERS_PER_CPU * (os.cpu_count() or 1)
+        self._workers = ThreadPoolExecutor(config.rest_threads or threads, thread_name_prefix="unstuck-rest")
+        self._grpc_workers = ThreadPoolExecutor(config.grpc_threads or threads, thread_name_prefix="unstuck-grpc")
         self._rest = RestApp(self.models, self._workers, _rest_options(config))
+        self._grpc = self._grpc_listener() if config.grpc_port or config.grpc_socket_path else None
 
     @property
     def rest_port(self) -> int:
         """The bound port of the REST API; 0 where it is disabled."""
         return self._listener.port if self._listener else 0
 
+    @property
+    def grpc_port(self) -> int:
+        """The bound TCP port of gRPC; 0 where it has none."""
+        return self._grpc.port if self._grpc else 0
+
+    @property
+    def grpc_front(self) -> str:
+        """Which front end serves gRPC: ``native`` or ``grpcio``; empty where none does."""
+        return self._grpc.front if self._grpc else ""
+
     def start(self) -> None:
         """Answers requests from now on; readiness follows once the models are loaded."""
         if self._listener:
             self._listener.start(self._rest)
+        if self._grpc:
+            self._grpc.start()
 
     async def load_models(self, failed: Callable[[UnstuckError], None]) -> None:
         """Loads every planned version, one after the other, off the loop; ``failed`` hears of each that cannot be."""
@@ -75,6 +91,8 @@ class Server:
                 await asyncio.to_thread(self._load, planned)
             except UnstuckError as error:
                 failed(error)
+        if self._grpc:
+            self._grpc.set_serving(self.models.ready)
         gc.collect()
         gc.freeze()  # what is loaded stays: keep the collector from walking it between requests
         gc.set_threshold(*GC_THRESHOLDS)
@@ -82,10 +100,26 @@ class Server:
     async def stop(self) -> None:
         """Finishes the requests in flight, then unloads everything."""
         self._rest.draining = True
+        stopping = [asyncio.to_thread(self._grpc.stop, self._config.drain_timeout_s)] if self._grpc else []
         if self._listener:
-            await self._listener.stop(self._config.drain_timeout_s)
+            stopping.append(self._listener.stop(self._config.drain_timeout_s))
+        await asyncio.gather(*stopping)
         self._workers.shutdown(wait=self._rest.in_flight == 0, cancel_futures=True)
+        self._grpc_workers.shutdown(wait=False, cancel_futures=True)
         self.models.unload_all()
+
+    def _grpc_listener(self) -> GrpcListener:
+        config = self._config
+        addresses = GrpcAddresses(
+            host=config.host,
+            port=None if not config.grpc_port else 0 if config.grpc_port == AUTO_PORT else config.grpc_port,
+            socket_path=config.grpc_socket_path,
+            tls=read_tls_config(config.ssl_config_file) if config.ssl_config_file else None,
+            channel_arguments=config.grpc_channel_arguments,
+            front=config.grpc_front,
+        )
+        service = GrpcService(self.models, strict_inputs=config.strict_inputs, tensor_content=config.tensor_content)
+        return GrpcListener(addresses, service, self._grpc_workers, has_health=config.grpc_health)
 
     def _plan(self, model: ModelConfig) -> PlannedVersion:
         found = self._newest(model.base_path)

@@ -76,8 +76,10 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     """``run(arguments…)``: ``unstuck serve`` on a free port, or another command; killed when the module ends."""
     running: list[Process] = []
 
-    def start(*arguments: Any, command: list[str] = SERVE, port: str = "--rest_api_port=auto") -> Process:
-        given = [*command, *arguments, *([port] if port else [])]
+    def start(
+        *arguments: Any, command: list[str] = SERVE, port: str = "--rest_api_port=auto", grpc: str = "--port=auto"
+    ) -> Process:
+        given = [*command, *arguments, *filter(None, (port, grpc))]
         running.append(Process(given, tmp_path_factory.mktemp("run")))
         return running[-1]
 
@@ -109,7 +111,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
 def many(run: Run, model: Callable[..., Path]) -> Process:
     """A server of many models, one of them under a name that a URL must quote."""
     named = [f"{name}={model(name)}" for name in CALLABLE]
-    return run(*named, f"a b={model('half_plus_two')}", "--host=127.0.0.1").until_prints("Ready.")
+    return run(*named, f"a b={model('half_plus_two')}", "--host=127.0.0.1").until_prints("stops it.\n")
 
 
 def test_start_up_says_what_is_served_and_where(many):
@@ -294,6 +296,18 @@ def test_a_port_in_use_ends_it_before_anything_is_loaded(run, model):
     assert process.err.count("\n") == 1
 
 
+@pytest.mark.parametrize("front", ["native", "grpcio"])
+def test_a_grpc_port_in_use_ends_it_before_anything_is_loaded(run, model, front):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        flags = ["--host=127.0.0.1", f"--grpc_front={front}"]
+        process = run(model("half_plus_two"), *flags, grpc=f"--port={port}")
+        assert process.until_ends() == 1
+    assert process.out == ""
+    assert f"unstuck serve: The gRPC port 127.0.0.1:{port} cannot be used: Address already in use." in process.err
+    assert process.err.endswith("or let the server pick one: --port=auto; --port=0 serves no gRPC.\n")
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -314,17 +328,27 @@ def test_a_wrong_flag_ends_it_with_one_message(run, model, arguments, says):
 
 
 def test_tensorflow_model_server_serves_rest_where_a_port_is_given(run, model):
-    flags = ["--port=8500", "--model_name=half", f"--model_base_path={model('half_plus_two')}"]
+    flags = ["--model_name=half", f"--model_base_path={model('half_plus_two')}"]
     process = run(*flags, command=TENSORFLOW_MODEL_SERVER).until_prints("Ready.")
-    assert "Note: --port=8500 is accepted, but gRPC is not built yet" in process.out
     answer = httpx.post(f"{process.url}/v1/models/half:predict", json={"instances": [[1.0]]})
     assert answer.json() == {"predictions": [[2.5]]}
     assert process.stop() == 0
 
 
-def test_tensorflow_model_server_has_nothing_to_do_without_a_rest_port(run, model):
+def test_tensorflow_model_server_serves_grpc_alone_where_no_rest_port_is_given(run, model):
     process = run(f"--model_base_path={model('half_plus_two')}", command=TENSORFLOW_MODEL_SERVER, port="")
+    process.until_prints("Ready.")
+    assert re.search(r"gRPC +localhost:\d+", process.out)
+    assert "REST" not in process.out
+    assert "curl" not in process.out
+    assert process.stop() == 0
+
+
+def test_tensorflow_model_server_has_nothing_to_do_without_a_port(run, model):
+    path = f"--model_base_path={model('half_plus_two')}"
+    process = run(path, command=TENSORFLOW_MODEL_SERVER, port="", grpc="--port=0")
     assert process.until_ends() == 1
     assert process.err == (
-        "tensorflow_model_server: Nothing to listen on: REST is off. Give it a port: --rest_api_port=8501.\n"
+        "tensorflow_model_server: Nothing to listen on: REST and gRPC are off. "
+        "Give one a port: --port=8500 or --rest_api_port=8501.\n"
     )

@@ -42,7 +42,7 @@ def test_text_ops_are_loaded_when_a_graph_needs_them(word_counter: Path) -> None
 
 
 def test_a_missing_package_is_named_with_the_command_that_installs_it(word_counter: Path) -> None:
-    command = [sys.executable, "-c", WITHOUT_TEXT, "serve", str(word_counter), "--rest_api_port=auto"]
+    command = [sys.executable, "-c", WITHOUT_TEXT, "serve", str(word_counter), "--rest_api_port=auto", "--port=0"]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert ended.returncode == 1
     assert 'pip install "unstuck[text]"' in ended.stderr
@@ -63,7 +63,9 @@ def test_op_library_loads_a_shared_object_instead(word_counter: Path) -> None:
 @pytest.mark.parametrize("library", ["no_such_module", "/no/such/library.so"])
 def test_an_op_library_that_cannot_be_loaded_is_named(word_counter: Path, library: str) -> None:
     command = [sys.executable, "-c", WITHOUT_TEXT, "serve", str(word_counter), f"--op_library={library}"]
-    ended = subprocess.run([*command, "--rest_api_port=auto"], capture_output=True, text=True, timeout=120, check=False)
+    ended = subprocess.run(
+        [*command, "--rest_api_port=auto", "--port=0"], capture_output=True, text=True, timeout=120, check=False
+    )
     assert ended.returncode == 1
     assert f"--op_library={library}" in ended.stderr
 
@@ -71,7 +73,7 @@ def test_an_op_library_that_cannot_be_loaded_is_named(word_counter: Path, librar
 @contextmanager
 def served(*arguments: str) -> Iterator[str]:
     """The address of a server started as ``python ARGUMENTS``."""
-    command = [sys.executable, *arguments, "--rest_api_port=auto", "--host=127.0.0.1"]
+    command = [sys.executable, *arguments, "--rest_api_port=auto", "--port=0", "--host=127.0.0.1"]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stdout is not None

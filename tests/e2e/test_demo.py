@@ -38,7 +38,7 @@ def test_demo_shows_different_predictions_beside_the_twins() -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_keep_running_serves_until_interrupted(number: signal.Signals) -> None:
     with subprocess.Popen(
-        [*DEMO, "--keep-running", "--rest_api_port=auto"],
+        [*DEMO, "--keep-running", "--rest_api_port=auto", "--port=0"],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

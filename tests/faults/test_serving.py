@@ -295,7 +295,7 @@ def test_while_a_model_is_loading_its_requests_are_answered_503(paths, monkeypat
     models = (ModelConfig("half_plus_two", paths["half_plus_two"]),)
 
     async def run() -> None:
-        server = Server(ServerConfig(models=models, host="127.0.0.1", rest_port=AUTO_PORT))
+        server = Server(ServerConfig(models=models, host="127.0.0.1", rest_port=AUTO_PORT, grpc_port=0))
         server.start()
         loading = asyncio.ensure_future(server.load_models(pytest.fail))
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.rest_port}", timeout=TIMEOUT_S) as client:

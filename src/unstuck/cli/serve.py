@@ -52,10 +52,10 @@ def run(program: str, arguments: Sequence[str], rest_port_default: int | None) -
         print(_versions())
         return 0
     config = flags.server_config(parsed)
-    if not config.rest_port:
-        raise flags.FlagError("Nothing to listen on: REST is off.", hint="Give it a port: --rest_api_port=8501.")
-    if parsed.has(flags.GRPC_PORT) and parsed.get(flags.GRPC_PORT):
-        _say(f"Note: --port={parsed.get(flags.GRPC_PORT)} is accepted, but gRPC is not built yet; REST is served.")
+    if not (config.rest_port or config.grpc_port or config.grpc_socket_path):
+        raise flags.FlagError(
+            "Nothing to listen on: REST and gRPC are off.", hint="Give one a port: --port=8500 or --rest_api_port=8501."
+        )
     keep_freed_buffers()
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -110,8 +110,16 @@ def _say(text: str) -> None:
 
 
 def _served(server: Server, config: ServerConfig) -> str:
-    address = f"{'localhost' if config.host in ANYWHERE else config.host}:{server.rest_port}"
-    lines = ["", f"  REST    http://{address}   (bound to {config.host}; ready: /readyz, live: /healthz)"]
+    host = "localhost" if config.host in ANYWHERE else config.host
+    address = f"{host}:{server.rest_port}" if server.rest_port else ""
+    lines = [""]
+    if server.rest_port:
+        lines.append(f"  REST    http://{address}   (bound to {config.host}; ready: /readyz, live: /healthz)")
+    if server.grpc_port:
+        tls = ", TLS" if config.ssl_config_file else ""
+        lines.append(f"  gRPC    {host}:{server.grpc_port}   (bound to {config.host}; {server.grpc_front}{tls})")
+    if config.grpc_socket_path:
+        lines.append(f"  gRPC    unix:{config.grpc_socket_path}")
     for model in server.models.available():
         lines += ["", f"  {model.name}, version {model.version}"]
         for signature in model.servable.signatures.values():
@@ -125,10 +133,10 @@ def _served(server: Server, config: ServerConfig) -> str:
 def _signature_lines(address: str, model: AvailableVersion, signature: Signature) -> list[str]:
     takes = ", ".join(f"{alias}: {spec}" for alias, spec in signature.inputs.items())
     gives = ", ".join(f"{alias}: {spec}" for alias, spec in signature.outputs.items())
-    return [
-        f"    {signature.name}: {takes} -> {gives}",
-        f"      {_call(signature, f'http://{address}/v1/models/{quote(model.name)}:predict')}",
-    ]
+    lines = [f"    {signature.name}: {takes} -> {gives}"]
+    if address:
+        lines.append(f"      {_call(signature, f'http://{address}/v1/models/{quote(model.name)}:predict')}")
+    return lines
 
 
 def _call(signature: Signature, url: str) -> str:

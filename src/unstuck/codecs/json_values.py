@@ -161,11 +161,11 @@ def _bytes(leaf: Json) -> bytes:
     if isinstance(leaf, str):
         return leaf.encode()
     if is_b64(leaf):
-        return _unbase64(cast("dict[str, str]", leaf)["b64"])
+        return unbase64(cast("dict[str, str]", leaf)["b64"])
     raise TypeError
 
 
-def _unbase64(text: str) -> bytes:
+def unbase64(text: str) -> bytes:
     text = "".join(text.split())
     bare = text.rstrip("=")
     if not _BASE64.fullmatch(text) or len(bare) % 4 == 1:

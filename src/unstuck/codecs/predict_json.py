@@ -63,7 +63,7 @@ class JsonPredictRequest:
             raise MalformedBody(
                 f"Failed to get input map for signature {signature.name!r}: it has no inputs, "
                 "and a signature without inputs cannot be called over REST.",
-                hint="Only gRPC can call it, and that is not built yet.",
+                hint="Call it over gRPC.",
             )
         if self._dense is not None and (dense := _bind_dense(self._dense, signature)) is not None:
             return dense

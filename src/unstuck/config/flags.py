@@ -8,7 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from unstuck.config.settings import AUTO_PORT, DEFAULT_REST_PORT, ModelConfig, ServerConfig
+from unstuck.config.settings import (
+    AUTO_PORT,
+    DEFAULT_GRPC_PORT,
+    DEFAULT_REST_PORT,
+    Front,
+    ModelConfig,
+    ServerConfig,
+)
 from unstuck.errors import SetupError, did_you_mean
 
 Value = TypeVar("Value")
@@ -17,18 +24,17 @@ DEFAULT_MODEL_NAME = "default"
 
 # fmt: off
 NOT_BUILT = frozenset({
-    "grpc_socket_path", "enable_batching", "allow_version_labels_for_unavailable_models", "batching_parameters_file",
+    "enable_batching", "allow_version_labels_for_unavailable_models", "batching_parameters_file",
     "enable_per_model_batching_parameters", "model_config_file", "model_config_file_poll_wait_seconds",
     "num_load_threads", "num_unload_threads", "max_num_load_retries", "load_retry_interval_micros",
     "file_system_poll_wait_seconds", "flush_filesystem_caches", "tensorflow_session_parallelism",
     "tensorflow_session_config_file", "tensorflow_intra_op_parallelism", "tensorflow_inter_op_parallelism",
-    "use_alts_credentials", "ssl_config_file", "platform_config_file", "per_process_gpu_memory_fraction",
-    "grpc_channel_arguments", "grpc_max_threads", "enable_model_warmup", "num_request_iterations_for_warmup",
+    "use_alts_credentials", "platform_config_file", "per_process_gpu_memory_fraction",
+    "enable_model_warmup", "num_request_iterations_for_warmup",
     "monitoring_config_file", "remove_unused_fields_from_bundle_metagraph", "prefer_tflite_model",
     "num_tflite_pools", "num_tflite_interpreters_per_pool", "enable_signature_method_name_check",
     "xla_cpu_compilation_enabled", "xla_gpu_compilation_enabled", "enable_profiler",
-    "thread_pool_factory_config_file", "mixed_precision", "skip_initialize_tpu", "enable_grpc_healthcheck_service",
-    "enable_serialization_as_tensor_content",
+    "thread_pool_factory_config_file", "mixed_precision", "skip_initialize_tpu",
 })
 # fmt: on
 
@@ -98,6 +104,26 @@ def _read_positive(text: str) -> int:
     return value
 
 
+def _read_front(text: str) -> Front:
+    if text not in ("auto", "native", "grpcio"):
+        raise ValueError("expected native, grpcio or auto")
+    return text
+
+
+def _read_path(text: str) -> Path | None:
+    return Path(text).absolute() if text else None
+
+
+def _read_arguments(text: str) -> dict[str, int | str]:
+    arguments: dict[str, int | str] = {}
+    for argument in filter(None, (each.strip() for each in text.split(","))):
+        key, equals, value = argument.partition("=")
+        if not equals or not key:
+            raise ValueError(f"expected KEY=VALUE, got {argument!r}")
+        arguments[key] = int(value) if value.lstrip("-").isdigit() else value
+    return arguments
+
+
 def _read_tags(text: str) -> tuple[str, ...]:
     return tuple(tag.strip() for tag in text.split(",") if tag.strip()) or ("serve",)
 
@@ -113,7 +139,36 @@ MODEL_BASE_PATH = Flag("model_base_path", str, "", "PATH", "folder with the mode
 REST_PORT = Flag(
     "rest_api_port", _read_port, DEFAULT_REST_PORT, "PORT", "TCP port of the REST API; 0 disables it, auto picks one"
 )
-GRPC_PORT = Flag("port", _read_port, 8500, "PORT", "TCP port of gRPC; accepted, but gRPC is not built yet")
+GRPC_PORT = Flag("port", _read_port, DEFAULT_GRPC_PORT, "PORT", "TCP port of gRPC; 0 disables it, auto picks one")
+GRPC_SOCKET = Flag("grpc_socket_path", str, "", "PATH", "a unix socket that gRPC listens on as well")
+GRPC_THREADS = Flag("grpc_max_threads", _read_positive, 0, "N", "worker threads for longer gRPC calls (4 a CPU)")
+GRPC_FRONT: Flag[Front] = Flag(
+    "grpc_front",
+    _read_front,
+    "auto",
+    "native|grpcio|auto",
+    "gRPC front end; auto: native where it can do what is asked",
+)
+GRPC_ARGUMENTS = Flag(
+    "grpc_channel_arguments", _read_arguments, {}, "KEY=VALUE,…", "channel arguments of the grpcio front end"
+)
+GRPC_HEALTH = Flag(
+    "enable_grpc_healthcheck_service",
+    _read_bool,
+    True,
+    "",
+    "answer grpc.health.v1 (on; =false turns it off)",
+    boolean=True,
+)
+SSL_CONFIG = Flag("ssl_config_file", _read_path, None, "FILE", "text proto SSLConfig: gRPC's TCP port speaks TLS")
+TENSOR_CONTENT = Flag(
+    "enable_serialization_as_tensor_content",
+    _read_bool,
+    False,
+    "",
+    "gRPC answers tensors as tensor_content",
+    boolean=True,
+)
 HOST = Flag("host", str, "0.0.0.0", "ADDRESS", "address to bind")
 REST_TIMEOUT = Flag("rest_api_timeout_in_ms", _read_int, 30_000, "MS", "a call that takes longer answers 504")
 REST_THREADS = Flag("rest_api_num_threads", _read_positive, 0, "N", "worker threads for longer calls (4 a CPU)")
@@ -128,7 +183,8 @@ VERSION = Flag("version", _read_bool, False, "", "print the versions and exit", 
 HELP = Flag("help", _read_bool, False, "", "print this help and exit", boolean=True)
 
 SERVE_FLAGS: tuple[Flag[object], ...] = (
-    *(MODEL_NAME, MODEL_BASE_PATH, REST_PORT, GRPC_PORT, HOST, REST_TIMEOUT, REST_THREADS, CORS, MAX_BODY, STRICT),
+    *(MODEL_NAME, MODEL_BASE_PATH, GRPC_PORT, REST_PORT, HOST, REST_TIMEOUT, REST_THREADS, CORS, MAX_BODY, STRICT),
+    *(GRPC_SOCKET, GRPC_THREADS, GRPC_FRONT, GRPC_ARGUMENTS, GRPC_HEALTH, SSL_CONFIG, TENSOR_CONTENT),
     *(TAGS, OP_LIBRARY, VERSION, HELP),
 )  # type: ignore[assignment]
 
@@ -201,6 +257,14 @@ def server_config(flags: Flags) -> ServerConfig:
     return ServerConfig(
         models=models,
         host=flags.get(HOST),
+        grpc_port=flags.get(GRPC_PORT),
+        grpc_socket_path=flags.get(GRPC_SOCKET),
+        grpc_threads=flags.get(GRPC_THREADS),
+        grpc_front=flags.get(GRPC_FRONT),
+        grpc_channel_arguments=flags.get(GRPC_ARGUMENTS),
+        grpc_health=flags.get(GRPC_HEALTH),
+        ssl_config_file=flags.get(SSL_CONFIG),
+        tensor_content=flags.get(TENSOR_CONTENT),
         rest_port=flags.get(REST_PORT),
         rest_threads=flags.get(REST_THREADS),
         rest_timeout_ms=flags.get(REST_TIMEOUT),

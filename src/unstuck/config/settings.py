@@ -1,11 +1,16 @@
 """What a server is told to do."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 AUTO_PORT = -1
 DEFAULT_REST_PORT = 8501
+DEFAULT_GRPC_PORT = 8500
 MEBIBYTE = 1 << 20
+
+Front = Literal["auto", "native", "grpcio"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +28,14 @@ class ServerConfig:
     Attributes:
         models: what to serve.
         host: the address to bind.
+        grpc_port: TCP port of gRPC; 0 disables it, ``AUTO_PORT`` picks a free one.
+        grpc_socket_path: a unix socket that gRPC listens on as well; empty for none.
+        grpc_threads: worker threads for gRPC calls that are not short.
+        grpc_front: the gRPC front end: native, grpcio, or the one that fits (auto).
+        grpc_channel_arguments: of grpcio's server.
+        grpc_health: whether the health service answers.
+        ssl_config_file: a text proto of tensorflow.serving.SSLConfig: gRPC's TCP port then speaks TLS.
+        tensor_content: answer tensors over gRPC as ``tensor_content`` instead of in typed fields.
         rest_port: TCP port of the REST API; 0 disables it, ``AUTO_PORT`` picks a free one.
         rest_threads: worker threads for calls that are not short.
         rest_timeout_ms: a call that takes longer answers 504; 0 or less waits for ever.
@@ -36,6 +49,14 @@ class ServerConfig:
 
     models: tuple[ModelConfig, ...]
     host: str = "0.0.0.0"
+    grpc_port: int = DEFAULT_GRPC_PORT
+    grpc_socket_path: str = ""
+    grpc_threads: int = 0
+    grpc_front: Front = "auto"
+    grpc_channel_arguments: Mapping[str, int | str] = field(default_factory=dict[str, int | str])
+    grpc_health: bool = True
+    ssl_config_file: Path | None = None
+    tensor_content: bool = False
     rest_port: int = DEFAULT_REST_PORT
     rest_threads: int = 0
     rest_timeout_ms: int = 30_000

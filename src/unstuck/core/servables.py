@@ -1,6 +1,6 @@
 """The protocols between an engine and the rest: a loader makes a servable, a servable answers calls."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -23,13 +23,21 @@ class Servable(Protocol):
         """The outputs of ``signature`` by alias, in the signature's order.
 
         Args:
-            signature: one of ``signatures``.
+            signature: one of ``signatures``, or one narrowed to some of its outputs, which alone are computed then.
             inputs: an array for each input alias, of the spec's NumPy dtype; strings are object arrays of bytes.
 
         Raises:
             EngineError: what the framework said, with its status code.
         """
         ...
+
+    def run_all(self, signatures: Sequence[Signature], tensor: Tensor) -> list[dict[str, Tensor]]:
+        """The outputs of each of ``signatures``, whose only input is ``tensor``; in one run where the engine can.
+
+        Raises:
+            EngineError: what the framework said, with its status code.
+        """
+        return [self.run(signature, dict.fromkeys(signature.inputs, tensor)) for signature in signatures]
 
 
 class Loader(Protocol):

@@ -1,7 +1,7 @@
 """What a model takes and gives: tensor specs and signatures."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,6 +62,11 @@ class Signature:
     method_name: str = METHOD_NAMES["predict"]
     takes_examples: bool = False
     defaults: Mapping[str, object] = field(default_factory=dict[str, object])
+
+
+def narrowed(signature: Signature, aliases: Sequence[str]) -> Signature:
+    """``signature`` with only the outputs ``aliases``, which it must have, in their order."""
+    return replace(signature, outputs={alias: signature.outputs[alias] for alias in aliases})
 
 
 def show_shape(shape: Iterable[int | None] | None) -> str:

@@ -15,6 +15,8 @@ SHORT_NS = 1_000_000
 WINDOW = 128
 FIRST_TRIAL = 16
 LAST_TRIAL = 8192
+LEAST_TOGETHER = 2
+MAX_TOGETHER = 64
 
 Result = TypeVar("Result")
 
@@ -77,6 +79,25 @@ class Placement:
             return work()
         finally:
             times.record(perf_counter_ns() - clock, thread_time_ns() - cpu)
+
+
+class GroupSizes:
+    """How many calls may run together: fewer after a long run, more again after short ones. Not thread-safe."""
+
+    def __init__(self) -> None:
+        self._most: dict[Hashable, int] = {}
+
+    def most(self, key: Hashable) -> int:
+        """The most calls of this kind that may run together now."""
+        return self._most.get(key, MAX_TOGETHER)
+
+    def learn(self, key: Hashable, calls: int, took_ns: int) -> None:
+        """Counts a run of ``calls`` calls that took ``took_ns`` of CPU time."""
+        most = self.most(key)
+        if took_ns > SHORT_NS:
+            self._most[key] = max(LEAST_TOGETHER, calls // 2)
+        elif calls >= most < MAX_TOGETHER:
+            self._most[key] = most * 2
 
 
 def _percentile(values: deque[int], percent: int) -> int:

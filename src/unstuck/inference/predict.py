@@ -1,13 +1,13 @@
 """Predict: from a model spec and a request that can be bound, to outputs by alias."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar, cast
 
 from unstuck.core.models import ModelSpec
 from unstuck.core.servables import AvailableModel, Models
-from unstuck.core.signatures import DEFAULT_SIGNATURE, Signature, Tensor, Tensors
-from unstuck.errors import InvalidRequest, UnknownSignature, UnstuckError
+from unstuck.core.signatures import DEFAULT_SIGNATURE, Signature, Tensor, Tensors, narrowed
+from unstuck.errors import InvalidRequest, UnknownSignature, UnstuckError, did_you_mean
 from unstuck.inference.inputs import check_shapes
 
 Result = TypeVar("Result")
@@ -66,16 +66,24 @@ class PreparedCall:
         try:
             return encode(self.model.servable.run(self.signature, self.inputs))
         except UnstuckError as error:
-            raise _about(self.model, self.signature, error) from error
+            raise about(self.model, self.signature, error) from error
 
 
-def prepare(models: Models, spec: ModelSpec, request: BindableRequest, *, strict_inputs: bool = False) -> PreparedCall:
+def prepare(
+    models: Models,
+    spec: ModelSpec,
+    request: BindableRequest,
+    *,
+    output_filter: Sequence[str] = (),
+    strict_inputs: bool = False,
+) -> PreparedCall:
     """The call that ``request`` asks for, checked.
 
     Args:
         models: where to find the version.
         spec: which model and version.
         request: the parsed request.
+        output_filter: the outputs to compute; empty for all.
         strict_inputs: refuse what would otherwise be a warning.
 
     Raises:
@@ -86,14 +94,29 @@ def prepare(models: Models, spec: ModelSpec, request: BindableRequest, *, strict
     model = models.find(spec)
     signature = signature_of(model, request.signature_name)
     try:
+        if output_filter:
+            signature = _filtered(signature, output_filter)
         inputs = request.bind(signature)
         warnings = request.warnings + check_shapes(signature, inputs)
     except UnstuckError as error:
-        raise _about(model, signature, error) from None
+        raise about(model, signature, error) from None
     if warnings and strict_inputs:
         refused = InvalidRequest("; ".join(warnings), hint="--strict_inputs refuses what it would warn of.")
-        raise _about(model, signature, refused)
+        raise about(model, signature, refused)
     return PreparedCall(model, signature, inputs, warnings)
+
+
+def _filtered(signature: Signature, aliases: Sequence[str]) -> Signature:
+    for alias in aliases:
+        if alias not in signature.outputs:
+            raise InvalidRequest(
+                f"output_filter names {alias!r}, which is no output; the outputs are "
+                f"{', '.join(map(repr, signature.outputs))}.",
+                hint=did_you_mean(alias, signature.outputs),
+            )
+        if aliases.count(alias) > 1:
+            raise InvalidRequest(f"output_filter names {alias!r} twice.")
+    return narrowed(signature, aliases)
 
 
 def signature_of(model: AvailableModel, name: str) -> Signature:
@@ -105,6 +128,7 @@ def signature_of(model: AvailableModel, name: str) -> Signature:
     return signature
 
 
-def _about(model: AvailableModel, signature: Signature, error: UnstuckError) -> UnstuckError:
+def about(model: AvailableModel, signature: Signature, error: UnstuckError) -> UnstuckError:
+    """``error`` with a message that names the model and the signature."""
     error.message = f"Model {model.name!r} version {model.version}, signature {signature.name!r}: {error.message}"
     return error

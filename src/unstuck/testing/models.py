@@ -308,12 +308,73 @@ def asset_reader(base_path: Path, version: int = 1) -> Path:
     return _save_one(tf, base_path, version, call, module, prefix=("string", [None]))
 
 
+def examples(base_path: Path, version: int = 1) -> Path:
+    """Gives back what its tf.Examples hold, as Classify and Regress want it and as they must refuse it.
+
+    A feature ``class`` holds labels, ``score`` floats, ``output`` one float. Every signature takes ``inputs``, string
+    [-1], unless its name says otherwise. Right are ``serving_default`` (``classes`` and ``scores``, both [-1,-1]),
+    ``classes_only``, ``scores_only``, ``plus_one`` (scores + 1), ``other_method`` (as the default, under a method name
+    that nobody knows), ``regress`` (``outputs`` [-1]) and ``regress_plus_one`` ([-1,1]). ``runs`` and ``runs_too``
+    regress to how often the model has run. The others have one fault each, which their name tells; ``fails`` fails
+    unless each label is a number.
+    """
+    with _tf1() as (tf, session):
+        example = tf.compat.v1.placeholder(tf.string, [None], name="tf_example")
+        other = tf.compat.v1.placeholder(tf.string, [None], name="other")
+        lists = {"class": tf.string, "score": tf.float32}
+        features = {key: tf.io.FixedLenSequenceFeature([], dtype, allow_missing=True) for key, dtype in lists.items()}
+        parsed = tf.io.parse_example(example, {**features, "output": tf.io.FixedLenFeature([], tf.float32, 0.0)})
+        classes, scores, output = parsed["class"], parsed["score"], parsed["output"]
+        counter = tf.compat.v1.get_variable("runs", initializer=0.0, use_resource=True)
+        runs = tf.fill(tf.shape(output), tf.identity(counter.assign_add(1.0)))
+        column = output[:, None]
+        both = {"classes": classes, "scores": scores}
+        classify = {
+            "serving_default": both,
+            "classes_only": {"classes": classes},
+            "scores_only": {"scores": scores},
+            "plus_one": {**both, "scores": scores + 1},
+            "classes_of_rank_1": {**both, "classes": classes[:, 0]},
+            "classes_of_floats": {**both, "classes": tf.identity(scores)},
+            "classes_of_one_row": {**both, "classes": classes[:1]},
+            "scores_of_rank_3": {**both, "scores": scores[:, :, None]},
+            "scores_of_strings": {**both, "scores": tf.identity(classes)},
+            "scores_of_doubles": {**both, "scores": tf.cast(scores, tf.float64)},
+            "scores_of_one_row": {**both, "scores": scores[:1]},
+            "scores_of_one_class": {**both, "scores": scores[:, :1]},
+            "three_outputs": {**both, "outputs": output},
+            "misnamed_outputs": {"labels": classes},
+            "fails": {"scores": tf.strings.to_number(classes)},
+        }
+        regress = {
+            "regress": output,
+            "regress_plus_one": column + 1,
+            "runs": runs,
+            "runs_too": tf.identity(runs),
+            "regress_of_rank_0": tf.reduce_sum(output),
+            "regress_of_rank_3": column[:, :, None],
+            "regress_of_two_columns": tf.concat([column, column], axis=1),
+            "regress_of_strings": tf.as_string(output),
+            "regress_of_doubles": tf.cast(output, tf.float64),
+            "regress_of_one_row": output[:1],
+        }
+        inputs = {"inputs": example}
+        signatures = {
+            **{name: _signature(tf, inputs, outputs, "classify") for name, outputs in classify.items()},
+            **{name: _signature(tf, inputs, {"outputs": values}, "regress") for name, values in regress.items()},
+            "other_method": _signature(tf, inputs, both, "other"),
+            "misnamed_input": _signature(tf, {"examples": example}, both, "classify"),
+            "two_inputs": _signature(tf, {**inputs, "other": other}, both, "classify"),
+        }
+        return _save_tf1(tf, session, base_path, version, signatures)
+
+
 EXPORTS: Mapping[str, Callable[[Path], Path]] = {
     export.__name__: export
     for export in (
         *(half_plus_two, half_plus_two_tf2, half_plus_three, two_versions, counter, matrix_half_plus_two),
         *(mlp, dtypes, multi_io, text_bytes, scalar_output, complex_output, slow, nan_output),
-        *(vocabulary_lookup, asset_reader),
+        *(vocabulary_lookup, asset_reader, examples),
     )
 }
 

@@ -38,7 +38,7 @@ def test_an_unknown_command(command, says, capsys):
         ([], "unstuck serve: No model to serve. Name its folder"),
         (["/m", "--rest_api_prot=1"], "unstuck serve: Unknown flag --rest_api_prot. Did you mean --rest_api_port?"),
         (["/m", "--enable_batching"], "unstuck serve: --enable_batching is a flag of TensorFlow Serving that is not"),
-        (["/m", "--rest_api_port=0"], "unstuck serve: Nothing to listen on: REST is off. Give it a port"),
+        (["/m", "--rest_api_port=0", "--port=0"], "unstuck serve: Nothing to listen on: REST and gRPC are off. Give"),
         (["/no/such/folder", "--rest_api_port=auto"], "unstuck serve: /no/such/folder is not a folder. / exists and"),
     ],
 )
@@ -73,9 +73,9 @@ def test_versions_of_serve(capsys):
 
 def test_tensorflow_model_server_serves_no_rest_unless_told(monkeypatch, capsys):
     """As TensorFlow Serving: its REST API is off by default, ours is on."""
-    monkeypatch.setattr(sys, "argv", ["tensorflow_model_server", "--model_base_path=/no/such/folder"])
+    monkeypatch.setattr(sys, "argv", ["tensorflow_model_server", "--port=0", "--model_base_path=/no/such/folder"])
     assert tensorflow_model_server() == 1
-    assert "tensorflow_model_server: Nothing to listen on: REST is off." in capsys.readouterr().err
+    assert "tensorflow_model_server: Nothing to listen on: REST and gRPC are off." in capsys.readouterr().err
     monkeypatch.setattr(sys, "argv", [*sys.argv, "--rest_api_port=8501"])
     assert tensorflow_model_server() == 1
     assert "is not a folder" in capsys.readouterr().err

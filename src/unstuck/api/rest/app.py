@@ -11,10 +11,11 @@ from unstuck.api.rest import messages
 from unstuck.api.rest.messages import BodyFuture, Exchange, HeaderLookup, Response
 from unstuck.api.rest.paths import Action, Route, parse_among
 from unstuck.api.rest.predict import LOOP_BODY_BYTES, PredictCalls
-from unstuck.codecs import model_json
+from unstuck.codecs import json_examples, model_json
 from unstuck.core.models import ModelSpec, State, VersionStatus
 from unstuck.core.servables import Models
-from unstuck.errors import NotFound, UnsupportedType
+from unstuck.errors import NotFound
+from unstuck.inference.examples import Classes, classify, regress
 
 CACHED_ROUTES = 1024
 CORS_HEADERS = [
@@ -128,6 +129,9 @@ class RestApp:
             if route.action is Action.PREDICT:
                 body = await messages.read_body(exchange, scope.headers, self._options.max_body_bytes)
                 return await self._calls.answer(route.spec, body)
+            if route.action in (Action.CLASSIFY, Action.REGRESS):
+                body = await messages.read_body(exchange, scope.headers, self._options.max_body_bytes)
+                return await self._calls.on_worker(partial(self._about_examples, route, body))
             return self._about_model(route)
         except Exception as error:  # noqa: BLE001 - the last seam: no request may go unanswered
             return messages.of_failure(error)
@@ -138,16 +142,20 @@ class RestApp:
             self._routes[method, path] = route
         return route
 
+    def _about_examples(self, route: Route, body: bytes) -> Response:
+        request = json_examples.parse(body)
+        use_case = classify if route.action is Action.CLASSIFY else regress
+        result = use_case(self._models, route.spec, request.signature_name, request.examples).result
+        if isinstance(result, Classes):
+            return Response(200, json_examples.encode_classes(result.labels, result.scores))
+        return Response(200, json_examples.encode_values(result.values))
+
     def _about_model(self, route: Route) -> Response:
         spec = route.spec
         if route.action is Action.STATUS:
             return Response(200, model_json.status(self._models.status(spec.name, spec.version)))
-        if route.action is Action.METADATA:
-            model = self._models.find(spec)
-            return Response(200, model_json.metadata(model.name, model.version, model.servable.signatures))
-        raise UnsupportedType(
-            f":{route.action.value} is not built yet.", hint="Call :predict with the same signature_name."
-        )
+        model = self._models.find(spec)
+        return Response(200, model_json.metadata(model.name, model.version, model.servable.signatures))
 
     def _own_page(self, method: str, path: str) -> Response:
         if method not in ("GET", "HEAD") or path not in ("/healthz", "/readyz"):

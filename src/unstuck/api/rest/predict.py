@@ -15,12 +15,10 @@ from unstuck.codecs.predict_json import JsonPredictRequest
 from unstuck.core.models import ModelSpec
 from unstuck.core.servables import Models
 from unstuck.errors import DeadlineExceeded
-from unstuck.inference.placement import SHORT_NS, Placement
+from unstuck.inference.placement import GroupSizes, Placement
 from unstuck.inference.predict import PreparedCall, prepare
 
 LOOP_BODY_BYTES = 64 * 1024  # a larger body is parsed on a worker thread: reading it would hold up the loop
-LEAST_TOGETHER = 2
-MAX_TOGETHER = 64
 
 Result = TypeVar("Result")
 Reply = Callable[[Response | BaseException], None]
@@ -37,7 +35,7 @@ class PredictCalls:
         self._strict_inputs = strict_inputs
         self._placement = Placement()
         self._turns: Turns[ModelSpec, Call] = Turns(self._answer_turn)
-        self._most_together: dict[ModelSpec, int] = {}
+        self._sizes = GroupSizes()
         self._tasks: set[asyncio.Task[Response]] = set()
 
     def begin(self, spec: ModelSpec, body: bytes, reply: Reply) -> None:
@@ -67,7 +65,7 @@ class PredictCalls:
             ) from None
 
     def _answer_turn(self, spec: ModelSpec, waiting: list[Call]) -> None:
-        most = self._most_together.get(spec, MAX_TOGETHER)
+        most = self._sizes.most(spec)
         for start in range(0, len(waiting), most):
             part = waiting[start : start + most]
             if len(part) == 1 or not self._answer_together(spec, part):
@@ -86,20 +84,12 @@ class PredictCalls:
                 return False
             start = thread_time_ns()
             bodies = self._placement.run(key, partial(call.run, together.encode))
-            self._learn(spec, len(waiting), thread_time_ns() - start)
+            self._sizes.learn(spec, len(waiting), thread_time_ns() - start)
         except Exception:  # noqa: BLE001 - each is answered alone, and hears of its own error there
             return False
         for (_, reply), body in zip(waiting, bodies, strict=True):
             reply(Response(200, body))
         return True
-
-    def _learn(self, spec: ModelSpec, calls: int, took_ns: int) -> None:
-        """Keeps the runs on the loop short: fewer calls together after a long run, more again after short ones."""
-        most = self._most_together.get(spec, MAX_TOGETHER)
-        if took_ns > SHORT_NS:
-            self._most_together[spec] = max(LEAST_TOGETHER, calls // 2)
-        elif calls >= most < MAX_TOGETHER:
-            self._most_together[spec] = most * 2
 
     def _answer_alone(self, spec: ModelSpec, body: bytes, reply: Reply) -> None:
         try:

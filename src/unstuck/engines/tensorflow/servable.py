@@ -1,6 +1,6 @@
 """A SavedModel that answers calls, through prepared callables of its Session."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from unstuck.engines.tensorflow.runtime import config_pb2, tf
 from unstuck.errors import Code, EngineError
 
 INLINE_POOL = -1  # run the ops in the thread that calls: no hand-over between threads
+MAX_OTHER_CALLS = 256  # of narrowed and joined signatures, which requests choose
 
 
 class SavedModelServable(Servable):
@@ -20,9 +21,12 @@ class SavedModelServable(Servable):
     """
 
     def __init__(self, session: Any, signatures: Mapping[str, Signature], stateless: frozenset[str]) -> None:
+        self._session = session
         self._signatures = dict(signatures)
         self._stateless = stateless
-        self._calls = {name: _Call(session, signature) for name, signature in signatures.items() if _can_run(signature)}
+        self._readable = _readable_names(session.graph, signatures.values())
+        self._calls = {name: self._call(signature) for name, signature in signatures.items() if _can_run(signature)}
+        self._other_calls: dict[Hashable, _Call] = {}
 
     @property
     def signatures(self) -> Mapping[str, Signature]:
@@ -34,26 +38,54 @@ class SavedModelServable(Servable):
 
     def run(self, signature: Signature, inputs: Tensors) -> dict[str, Tensor]:
         try:
-            return self._calls[signature.name](inputs)
+            call = self._calls[signature.name]
+            if len(signature.outputs) != call.output_count:
+                call = self._other_call((signature.name, *signature.outputs), signature)
+            return call(inputs)
         except tf.errors.OpError as error:
-            raise EngineError(
-                f"TensorFlow failed: {_reason(error)}",
-                code=Code.from_number(error.error_code),
-                hint=_what_came(signature, inputs),
-            ) from error
+            raise _failed(error, signature, inputs) from error
+
+    def run_all(self, signatures: Sequence[Signature], tensor: Tensor) -> list[dict[str, Tensor]]:
+        inputs = {f"{each.name}/{alias}": spec for each in signatures for alias, spec in each.inputs.items()}
+        feeds = {
+            spec.name: alias for alias, spec in inputs.items()
+        }  # a tensor that several signatures take is fed once
+        union = Signature(
+            name="",
+            inputs={alias: inputs[alias] for alias in feeds.values()},
+            outputs={f"{each.name}/{alias}": spec for each in signatures for alias, spec in each.outputs.items()},
+        )
+        try:
+            call = self._other_call(tuple((each.name, *each.outputs) for each in signatures), union)
+            outputs = call(dict.fromkeys(union.inputs, tensor))
+        except tf.errors.OpError as error:
+            raise _failed(error, signatures[0], dict.fromkeys(signatures[0].inputs, tensor)) from error
+        return [{alias: outputs[f"{each.name}/{alias}"] for alias in each.outputs} for each in signatures]
+
+    def _other_call(self, key: Hashable, signature: Signature) -> "_Call":
+        call = self._other_calls.get(key)
+        if call is None:
+            call = self._call(signature)
+            if len(self._other_calls) < MAX_OTHER_CALLS:
+                self._other_calls[key] = call
+        return call
+
+    def _call(self, signature: Signature) -> "_Call":
+        fetched = {alias: self._readable[spec.name] for alias, spec in signature.outputs.items()}
+        return _Call(self._session, {alias: spec.name for alias, spec in signature.inputs.items()}, fetched)
 
 
 class _Call:
-    """One signature as a callable: arrays in the order of ``feeds``, arrays back."""
+    """Feeds and fetches, each a tensor's name by alias, as a callable on arrays by alias."""
 
-    def __init__(self, session: Any, signature: Signature) -> None:
-        self._feeds = tuple(signature.inputs)
-        names = {alias: _readable(session.graph, spec.name) for alias, spec in signature.outputs.items()}
-        fetches = list(dict.fromkeys(names.values()))  # two aliases may share one tensor; a Session fetches it once
-        self._aliases = tuple((alias, fetches.index(name)) for alias, name in names.items())
+    def __init__(self, session: Any, feeds: Mapping[str, str], fetches: Mapping[str, str]) -> None:
+        self._feeds = tuple(feeds)
+        names = list(dict.fromkeys(fetches.values()))  # two aliases may share one tensor; a Session fetches it once
+        self._aliases = tuple((alias, names.index(name)) for alias, name in fetches.items())
+        self.output_count = len(fetches)
         options = config_pb2.CallableOptions()
-        options.feed.extend(spec.name for spec in signature.inputs.values())
-        options.fetch.extend(fetches)
+        options.feed.extend(feeds.values())
+        options.fetch.extend(names)
         options.run_options.inter_op_thread_pool = INLINE_POOL
         self._run: Callable[..., list[Any]] = session._make_callable_from_options(options)
 
@@ -74,10 +106,21 @@ def _can_run(signature: Signature) -> bool:
     return bool(signature.outputs) and all(spec.dtype.number != 0 and spec.name for spec in signature.outputs.values())
 
 
-def _readable(graph: Any, tensor_name: str) -> str:
-    """The tensor's name; for a reference to a variable, the name of a tensor that reads it."""
-    tensor = graph.get_tensor_by_name(tensor_name)
-    return str(tf.identity(tensor).name) if tensor.dtype._is_ref_dtype else tensor_name
+def _readable_names(graph: Any, signatures: Iterable[Signature]) -> dict[str, str]:
+    """Each output's tensor by its name; for a reference to a variable, the name of a tensor that reads it."""
+    names = {spec.name for signature in signatures if _can_run(signature) for spec in signature.outputs.values()}
+    tensors = {name: graph.get_tensor_by_name(name) for name in sorted(names)}
+    return {
+        name: str(tf.identity(tensor).name) if tensor.dtype._is_ref_dtype else name for name, tensor in tensors.items()
+    }
+
+
+def _failed(error: Any, signature: Signature, inputs: Tensors) -> EngineError:
+    return EngineError(
+        f"TensorFlow failed: {_reason(error)}",
+        code=Code.from_number(error.error_code),
+        hint=_what_came(signature, inputs),
+    )
 
 
 def _reason(error: Any) -> str:

@@ -10,11 +10,11 @@ import pytest
 from fakes import FakeModel, FakeModels, FakeServable, signature, spec
 
 from unstuck.api.rest import predict as rest_predict
-from unstuck.api.rest.predict import MAX_TOGETHER, PredictCalls
+from unstuck.api.rest.predict import PredictCalls
 from unstuck.core.dtypes import FLOAT
 from unstuck.core.models import ModelSpec
 from unstuck.errors import Code, DeadlineExceeded, EngineError, NotFound, UnstuckError, WrongShape, WrongType
-from unstuck.inference.placement import SHORT_NS, Placement
+from unstuck.inference.placement import MAX_TOGETHER, SHORT_NS, Placement
 
 TIMEOUT_S = 5
 SIGNATURES = {

@@ -1,0 +1,84 @@
+"""The grpcio server: health, reflection, TLS, compressed answers, and whatever else pygrpc-native cannot do."""
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, cast
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from unstuck.api.grpc.names import SERVICES, official_pool
+from unstuck.api.grpc.service import Answer, GrpcService
+from unstuck.api.grpc.status import failure, warning_metadata
+
+HEALTH = "grpc.health.v1.Health"
+OPTIONS = {
+    "grpc.max_receive_message_length": -1,  # as TensorFlow Serving: tensors are large
+    "grpc.max_send_message_length": -1,
+    "grpc.so_reuseport": 0,  # a second server on the port must fail, not take half of the calls in silence
+}
+_CODES = {code.value[0]: code for code in grpc.StatusCode}
+
+
+class Health:
+    """What the health service says of the server and of each of its services."""
+
+    def __init__(self) -> None:
+        self.servicer = health.HealthServicer()
+        self.set_serving(False)
+
+    def set_serving(self, serving: bool) -> None:
+        """Whether all models are available, and the server is not stopping."""
+        status = health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
+        for name in ("", *SERVICES):
+            self.servicer.set(name, status)
+
+
+def server(
+    executor: ThreadPoolExecutor,
+    service: GrpcService | None,
+    health_service: Health | None,
+    options: Mapping[str, Any] | None = None,
+) -> grpc.Server:
+    """A grpcio server without a port yet.
+
+    Args:
+        executor: runs the calls.
+        service: the RPCs to serve; None leaves them out.
+        health_service: None leaves the health service out.
+        options: channel arguments, over ours.
+    """
+    made = grpc.server(executor, options=list({**OPTIONS, **(options or {})}.items()))
+    if service is not None:
+        made.add_generic_rpc_handlers(_handlers(service))
+    names = [*SERVICES, reflection.SERVICE_NAME]
+    if health_service is not None:
+        cast("Any", health_pb2_grpc).add_HealthServicer_to_server(health_service.servicer, made)
+        names.append(HEALTH)
+    reflection.enable_server_reflection(names, made, pool=official_pool())
+    return made
+
+
+def _handlers(service: GrpcService) -> Sequence[grpc.GenericRpcHandler]:
+    by_service: dict[str, dict[str, Any]] = {}
+    for path, rpc in service.rpcs.items():
+        _, name, method = path.split("/")
+        by_service.setdefault(name, {})[method] = grpc.unary_unary_rpc_method_handler(_handler(rpc, path))
+    return [grpc.method_handlers_generic_handler(name, methods) for name, methods in by_service.items()]
+
+
+def _handler(rpc: Callable[[bytes], Answer], path: str) -> Callable[[bytes, grpc.ServicerContext], bytes]:
+    def handle(payload: bytes, context: grpc.ServicerContext) -> bytes:
+        if not context.is_active():
+            return b""  # cancelled, or its deadline passed, while it waited for a thread: nobody reads this
+        try:
+            answer = rpc(payload)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the caller must hear of it
+            failed = failure(error, path)
+            context.set_trailing_metadata(tuple(failed.metadata))
+            context.abort(_CODES[failed.code.number], failed.message)
+        context.set_trailing_metadata(tuple(warning_metadata(answer.warnings)))
+        return answer.payload
+
+    return handle

@@ -1,0 +1,209 @@
+"""Where gRPC is served: which front end, on which addresses."""
+
+import importlib.util
+import os
+import shutil
+import socket
+import tempfile
+import threading
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import grpc
+
+from unstuck.api.grpc import classic
+from unstuck.api.grpc.classic import Health
+from unstuck.api.grpc.service import GrpcService
+from unstuck.config.settings import Front
+from unstuck.config.tls import TlsConfig
+from unstuck.errors import SetupError
+
+EXTRA_THREADS = 4  # for health and reflection, beside the native front end
+
+
+@dataclass(frozen=True, slots=True)
+class GrpcAddresses:
+    """Where to listen, and how.
+
+    Attributes:
+        host: the address to bind.
+        port: 0 for any free one, None for no TCP port.
+        socket_path: a unix socket; empty for none.
+        tls: None for plaintext. A unix socket is always plaintext.
+        channel_arguments: of grpcio's server.
+        front: which front end; ``auto`` takes the native one where it can do what is asked.
+    """
+
+    host: str
+    port: int | None
+    socket_path: str = ""
+    tls: TlsConfig | None = None
+    channel_arguments: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    front: Front = "auto"
+
+
+class GrpcListener:
+    """Binds at once, so that a taken port is an error before anything is loaded; ``start`` and ``stop`` once each."""
+
+    def __init__(
+        self, addresses: GrpcAddresses, service: GrpcService, workers: ThreadPoolExecutor, *, has_health: bool = True
+    ) -> None:
+        """
+        Raises:
+            SetupError: an address that cannot be bound, or a front end that cannot do what is asked.
+        """
+        self._service = service
+        self._workers = workers
+        self._health = Health() if has_health else None
+        self.front = _front(addresses)
+        if self.front == "native":
+            self._listener: _Native | _Classic = _Native(addresses, service, workers, self._health)
+        else:
+            self._listener = _Classic(addresses, service, workers, self._health)
+        self.port = self._listener.port
+
+    def start(self) -> None:
+        """Answers calls from now on."""
+        self._listener.start()
+
+    def set_serving(self, serving: bool) -> None:
+        """What the health service says."""
+        if self._health:
+            self._health.set_serving(serving)
+
+    def stop(self, timeout_s: float) -> None:
+        """Refuses new calls, lets those in flight finish, and returns after ``timeout_s`` at the latest."""
+        self.set_serving(False)
+        self._listener.stop(timeout_s)
+
+
+class _Native:
+    """pygrpc-native on each address; a grpcio server on a private socket has health and reflection."""
+
+    def __init__(
+        self, addresses: GrpcAddresses, service: GrpcService, workers: ThreadPoolExecutor, health: Health | None
+    ) -> None:
+        from unstuck.api.grpc.native import NativeListener
+
+        self._service = service
+        self._workers = workers
+        self._extra_threads = ThreadPoolExecutor(EXTRA_THREADS, thread_name_prefix="unstuck-grpc-extra")
+        self._extra = classic.server(self._extra_threads, None, health)
+        self._listeners: list[NativeListener] = []
+        self.port = 0
+        if addresses.port is not None:
+            self._listeners.append(_bound(NativeListener, addresses.host, addresses.port))
+            self.port = self._listeners[0].port
+        if addresses.socket_path:
+            _check_socket_path(addresses.socket_path)
+            self._listeners.append(NativeListener(f"unix:{addresses.socket_path}"))
+
+    def start(self) -> None:
+        self._folder = tempfile.mkdtemp(prefix="unstuck-")
+        socket_path = str(Path(self._folder) / "extra.sock")
+        self._extra.add_insecure_port(f"unix:{socket_path}")
+        self._extra.start()
+        for listener in self._listeners:
+            listener.start(self._service, self._workers, socket_path)
+
+    def stop(self, timeout_s: float) -> None:
+        stopping = [threading.Thread(target=each.stop, args=(timeout_s,)) for each in self._listeners]
+        for thread in stopping:
+            thread.start()
+        for thread in stopping:
+            thread.join()
+        self._extra.stop(None).wait(timeout_s)
+        self._extra_threads.shutdown(wait=False)
+        shutil.rmtree(getattr(self, "_folder", ""), ignore_errors=True)
+
+
+class _Classic:
+    """One grpcio server on all addresses."""
+
+    def __init__(
+        self, addresses: GrpcAddresses, service: GrpcService, workers: ThreadPoolExecutor, health: Health | None
+    ) -> None:
+        self._server = classic.server(workers, service, health, addresses.channel_arguments)
+        self.port = 0
+        if addresses.port is not None:
+            self.port = self._bind(addresses)
+        if addresses.socket_path:
+            _check_socket_path(addresses.socket_path)
+            self._server.add_insecure_port(f"unix:{addresses.socket_path}")
+
+    def _bind(self, addresses: GrpcAddresses) -> int:
+        target = _target(addresses.host, addresses.port or 0)
+        try:
+            if addresses.tls:
+                return self._server.add_secure_port(target, _credentials(addresses.tls))
+            return self._server.add_insecure_port(target)
+        except RuntimeError as error:
+            raise _cannot_bind(addresses.host, addresses.port or 0, error) from None
+
+    def start(self) -> None:
+        self._server.start()
+
+    def stop(self, timeout_s: float) -> None:
+        self._server.stop(timeout_s).wait(timeout_s)
+
+
+def _front(addresses: GrpcAddresses) -> Literal["native", "grpcio"]:
+    if addresses.front == "grpcio":
+        return "grpcio"
+    why_not = ""
+    if addresses.tls:
+        why_not = "it has no TLS"
+    elif addresses.channel_arguments:
+        why_not = "it takes no --grpc_channel_arguments"
+    elif importlib.util.find_spec("pygrpc_native") is None:
+        why_not = "pygrpc-native is not installed"
+    if why_not and addresses.front == "native":
+        raise SetupError(f"The native gRPC front end cannot be used: {why_not}.", hint="Use --grpc_front=auto.")
+    return "grpcio" if why_not else "native"
+
+
+def _credentials(tls: TlsConfig) -> grpc.ServerCredentials:
+    return grpc.ssl_server_credentials(
+        [(tls.key, tls.certificate)], root_certificates=tls.client_authority, require_client_auth=tls.client_verify
+    )
+
+
+def _bound(listener: Any, host: str, port: int) -> Any:
+    try:
+        return listener(_target(host, port))
+    except OSError as error:
+        raise _cannot_bind(host, port, error) from None
+
+
+def _target(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _cannot_bind(host: str, port: int, error: Exception) -> SetupError:
+    number = getattr(error, "errno", None)
+    why = os.strerror(number) if number else _why_taken(host, port) or str(error)
+    return SetupError(
+        f"The gRPC port {host}:{port} cannot be used: {why}.",
+        hint="Choose another with --port=PORT, or let the server pick one: --port=auto; --port=0 serves no gRPC.",
+    )
+
+
+def _why_taken(host: str, port: int) -> str:
+    """grpcio does not say why it cannot bind; the system does."""
+    try:
+        socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
+    except OSError as error:
+        return os.strerror(error.errno) if error.errno else str(error)
+    return ""
+
+
+def _check_socket_path(path: str) -> None:
+    """Refuses what could not be bound, and what binding would destroy: it replaces a socket file, and nothing else."""
+    place = Path(path)
+    if not place.parent.is_dir():
+        raise SetupError(f"--grpc_socket_path={path}: there is no folder {place.parent}.")
+    if place.exists() and not place.is_socket():
+        raise SetupError(f"--grpc_socket_path={path} exists and is not a socket.", hint="Name a path that is free.")

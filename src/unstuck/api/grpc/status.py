@@ -1,0 +1,68 @@
+"""An error as gRPC tells it: a code, a message, and details that carry the cause and the hint."""
+
+import logging
+from dataclasses import dataclass
+
+from google.protobuf.any_pb2 import Any
+from google.protobuf.message import Message
+from google.rpc.error_details_pb2 import ErrorInfo, Help
+from google.rpc.status_pb2 import Status
+
+from unstuck.api.compat import grpc_code
+from unstuck.errors import Code, EngineError, UnstuckError
+
+MAX_MESSAGE = 1024  # kErrorMessageLimit in tensorflow_serving/model_servers/grpc_status_util.cc
+MAX_HINT = 1024  # clients take 8 KiB of metadata by default
+CUT = "...TRUNCATED"
+DETAILS_KEY = "grpc-status-details-bin"
+WARNING_KEY = "x-unstuck-warning"
+DOMAIN = "unstuck"
+
+Metadata = list[tuple[str, str | bytes]]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What a failed call is answered with."""
+
+    code: Code
+    message: str
+    metadata: Metadata
+
+
+def failure(error: BaseException, method: str) -> Failure:
+    """How ``error`` is told to the caller of ``method``, a path such as /tensorflow.serving.ModelService/…."""
+    if not isinstance(error, UnstuckError):
+        log.error("%s failed inside the server", method, exc_info=error)
+        error = EngineError(f"Internal error: {error!r}", code=Code.INTERNAL)
+    code = grpc_code(error, method)
+    text = str(error)
+    message = text if len(text) <= MAX_MESSAGE else text[:MAX_MESSAGE] + CUT
+    status = Status(code=code.number, message=message)
+    info = ErrorInfo(reason=_reason(error.cause or code.name), domain=DOMAIN)
+    if error.cause:
+        info.metadata["cause"] = error.cause
+    status.details.append(_packed(info))
+    if error.hint:
+        status.details.append(_packed(Help(links=[Help.Link(description=error.hint[:MAX_HINT])])))
+    return Failure(code, message, [(DETAILS_KEY, status.SerializeToString())])
+
+
+def warning_metadata(warnings: list[str]) -> Metadata:
+    """Trailing metadata that says what of a request was not used as sent."""
+    if not warnings:
+        return []
+    text = "; ".join(warnings).encode("ascii", "backslashreplace").decode()
+    return [(WARNING_KEY, " ".join(text.split())[:MAX_HINT])]
+
+
+def _reason(cause: str) -> str:
+    return cause.upper().replace("/", "_").replace("-", "_")
+
+
+def _packed(message: Message) -> Any:
+    packed = Any()
+    packed.Pack(message)
+    return packed
