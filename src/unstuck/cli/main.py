@@ -1,5 +1,6 @@
 """The ``unstuck`` command, and ``tensorflow_model_server``: ``unstuck serve`` under the name that Dockerfiles use."""
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 
@@ -38,6 +39,8 @@ def tensorflow_model_server() -> int:
 
 
 def _serve(program: str, arguments: Sequence[str], *, rest_port_default: int | None) -> int:
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what it would log to stderr is in our own messages
+
     from unstuck.cli.serve import run
 
     return _reported(program, lambda: run(program, arguments, rest_port_default))

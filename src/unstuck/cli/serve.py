@@ -20,7 +20,7 @@ from unstuck.codecs.json_example import example_body
 from unstuck.config import flags
 from unstuck.config.settings import ServerConfig
 from unstuck.core.models import State
-from unstuck.core.signatures import Signature
+from unstuck.core.signatures import METHOD_NAMES, Signature
 from unstuck.errors import UnstuckError
 from unstuck.lifecycle.manager import AvailableVersion
 from unstuck.server import Server
@@ -141,6 +141,10 @@ def _signature_lines(address: str, model: AvailableVersion, signature: Signature
 
 def _call(signature: Signature, url: str) -> str:
     if signature.takes_examples:
+        for verb in ("classify", "regress"):
+            if signature.method_name == METHOD_NAMES[verb]:
+                body = orjson.dumps({"signature_name": signature.name, "examples": [{"FEATURE": 1.0}]}).decode()
+                return f"takes tf.Examples: curl -d '{body}' {url.removesuffix('predict')}{verb}"
         return 'takes serialised tf.Examples: {"b64": "…"}'
     if any(spec.dtype.name.startswith("complex") for spec in (*signature.inputs.values(), *signature.outputs.values())):
         return "takes or gives complex numbers, which JSON has no form for"

@@ -40,7 +40,7 @@ def read_tls_config(path: Path) -> TlsConfig:
         config = text_format.Parse(text, SSLConfig())
     except text_format.ParseError as error:
         raise SetupError(
-            f"--ssl_config_file={path} is not a text proto of SSLConfig: {error}.",
+            f"--ssl_config_file={path} is not a text proto of SSLConfig: {str(error).rstrip('.')}.",
             hint='Expected: server_key: "<PEM>" server_cert: "<PEM>" custom_ca: "<PEM>" client_verify: true',
         ) from None
     for name, pem in (("server_key", config.server_key), ("server_cert", config.server_cert)):

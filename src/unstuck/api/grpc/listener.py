@@ -6,7 +6,7 @@ import shutil
 import socket
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +21,7 @@ from unstuck.config.settings import Front
 from unstuck.config.tls import TlsConfig
 from unstuck.errors import SetupError
 
+MAX_SOCKET_PATH_BYTES = 107  # sun_path of <sys/un.h>, less its end
 EXTRA_THREADS = 4  # for health and reflection, beside the native front end
 
 
@@ -98,8 +99,7 @@ class _Native:
             self._listeners.append(_bound(NativeListener, addresses.host, addresses.port))
             self.port = self._listeners[0].port
         if addresses.socket_path:
-            _check_socket_path(addresses.socket_path)
-            self._listeners.append(NativeListener(f"unix:{addresses.socket_path}"))
+            self._listeners.append(_bound_socket(NativeListener, addresses.socket_path))
 
     def start(self) -> None:
         self._folder = tempfile.mkdtemp(prefix="unstuck-")
@@ -131,8 +131,7 @@ class _Classic:
         if addresses.port is not None:
             self.port = self._bind(addresses)
         if addresses.socket_path:
-            _check_socket_path(addresses.socket_path)
-            self._server.add_insecure_port(f"unix:{addresses.socket_path}")
+            _bound_socket(self._server.add_insecure_port, addresses.socket_path)
 
     def _bind(self, addresses: GrpcAddresses) -> int:
         target = _target(addresses.host, addresses.port or 0)
@@ -141,6 +140,10 @@ class _Classic:
                 return self._server.add_secure_port(target, _credentials(addresses.tls))
             return self._server.add_insecure_port(target)
         except RuntimeError as error:
+            if addresses.tls and not _why_taken(addresses.host, addresses.port or 0):
+                raise SetupError(
+                    "The key or a certificate of --ssl_config_file is not valid PEM, or they differ."
+                ) from None
             raise _cannot_bind(addresses.host, addresses.port or 0, error) from None
 
     def start(self) -> None:
@@ -171,11 +174,19 @@ def _credentials(tls: TlsConfig) -> grpc.ServerCredentials:
     )
 
 
-def _bound(listener: Any, host: str, port: int) -> Any:
+def _bound(bind: Callable[[str], Any], host: str, port: int) -> Any:
     try:
-        return listener(_target(host, port))
+        return bind(_target(host, port))
     except OSError as error:
         raise _cannot_bind(host, port, error) from None
+
+
+def _bound_socket(bind: Callable[[str], Any], path: str) -> Any:
+    _check_socket_path(path)
+    try:
+        return bind(f"unix:{path}")
+    except (OSError, RuntimeError) as error:
+        raise SetupError(f"--grpc_socket_path={path} cannot be bound: {error}.") from None
 
 
 def _target(host: str, port: int) -> str:
@@ -201,9 +212,19 @@ def _why_taken(host: str, port: int) -> str:
 
 
 def _check_socket_path(path: str) -> None:
-    """Refuses what could not be bound, and what binding would destroy: it replaces a socket file, and nothing else."""
+    """Refuses what cannot be bound or is in use: binding replaces a socket file, whoever listens on it."""
     place = Path(path)
+    if len(os.fsencode(path)) > MAX_SOCKET_PATH_BYTES:
+        raise SetupError(
+            f"--grpc_socket_path={path} is longer than the {MAX_SOCKET_PATH_BYTES} bytes that a socket has."
+        )
     if not place.parent.is_dir():
         raise SetupError(f"--grpc_socket_path={path}: there is no folder {place.parent}.")
     if place.exists() and not place.is_socket():
         raise SetupError(f"--grpc_socket_path={path} exists and is not a socket.", hint="Name a path that is free.")
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(path)
+        except OSError:
+            return
+    raise SetupError(f"--grpc_socket_path={path} is in use: another server listens on it.")
