@@ -48,7 +48,7 @@ class RunningServer:
     async def _serve(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         server = Server(self.config)
-        server.start()
+        await server.start()
         failures: list[UnstuckError] = []
         await server.load_models(failures.append)
         self.url, self.failures = f"http://127.0.0.1:{server.rest_port}", tuple(failures)

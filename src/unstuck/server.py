@@ -48,7 +48,9 @@ class Server:
             SetupError: no such folder, no versions in it, or a port that is taken.
         """
         self._config = config
-        self._engines = [_configured(engine, config) for engine in engines.installed()]
+        # TensorFlow first: as TensorFlow Serving, a folder with a SavedModel and more is a SavedModel.
+        installed = sorted(engines.installed(), key=lambda engine: not isinstance(engine, TensorFlowEngine))
+        self._engines = [_configured(engine, config) for engine in installed]
         self.plan = [self._plan(model) for model in config.models]
         self.models = Manager(_mergeable)
         for planned in self.plan:
@@ -60,7 +62,12 @@ class Server:
         self._workers = ThreadPoolExecutor(config.rest_threads or threads, thread_name_prefix="unstuck-rest")
         self._grpc_workers = ThreadPoolExecutor(config.grpc_threads or threads, thread_name_prefix="unstuck-grpc")
         self._rest = RestApp(self.models, self._workers, _rest_options(config))
-        self._grpc = self._grpc_listener() if config.grpc_port or config.grpc_socket_path else None
+        try:
+            self._grpc = self._grpc_listener() if config.grpc_port or config.grpc_socket_path else None
+        except UnstuckError:
+            if self._listener:
+                self._listener.close()
+            raise
 
     @property
     def rest_port(self) -> int:
@@ -77,12 +84,12 @@ class Server:
         """Which front end serves gRPC: ``native`` or ``grpcio``; empty where none does."""
         return self._grpc.front if self._grpc else ""
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """Answers requests from now on; readiness follows once the models are loaded."""
         if self._listener:
             self._listener.start(self._rest)
         if self._grpc:
-            self._grpc.start()
+            await self._grpc.start()
 
     async def load_models(self, failed: Callable[[UnstuckError], None]) -> None:
         """Loads every planned version, one after the other, off the loop; ``failed`` hears of each that cannot be."""
@@ -92,7 +99,7 @@ class Server:
             except UnstuckError as error:
                 failed(error)
         if self._grpc:
-            self._grpc.set_serving(self.models.ready)
+            await self._grpc.set_serving(self.models.ready)
         gc.collect()
         gc.freeze()  # what is loaded stays: keep the collector from walking it between requests
         gc.set_threshold(*GC_THRESHOLDS)
@@ -100,7 +107,7 @@ class Server:
     async def stop(self) -> None:
         """Finishes the requests in flight, then unloads everything."""
         self._rest.draining = True
-        stopping = [asyncio.to_thread(self._grpc.stop, self._config.drain_timeout_s)] if self._grpc else []
+        stopping = [self._grpc.stop(self._config.drain_timeout_s)] if self._grpc else []
         if self._listener:
             stopping.append(self._listener.stop(self._config.drain_timeout_s))
         await asyncio.gather(*stopping)
@@ -165,13 +172,15 @@ def _configured(engine: Engine, config: ServerConfig) -> Engine:
 def _unrecognised(path: Path) -> LoadFailed:
     inside = ", ".join(_listing(path)) or "nothing"
     hint = "Export it with tf.saved_model.save(model, PATH) or model.export(PATH)."
+    if file := next(iter(sorted(path.glob("*.onnx"))), None):
+        hint = f"Call the file model.onnx, or serve it by itself: unstuck serve {file}"
     if (path / "export.meta").exists():
         hint = (
             "This is a SessionBundle of TensorFlow before 1.0, which no longer loads anywhere: "
             + hint[0].lower()
             + hint[1:]
         )
-    return LoadFailed(f"{path} has no saved_model.pb; it has {inside}.", hint=hint)
+    return LoadFailed(f"{path} has no saved_model.pb and no model.onnx; it has {inside}.", hint=hint)
 
 
 def _listing(path: Path) -> Iterator[str]:

@@ -6,17 +6,19 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import grpc
 import httpx
 import pytest
 
 from unstuck.testing.models import export_all
 
-pytest.register_assert_rewrite("wire")
+pytest.register_assert_rewrite("wire", "grpc_wire")
 
 from wire import TFS_MODELS  # noqa: E402
 
 TESTDATA = "UNSTUCK_TFS_TESTDATA"
 RESERVED_NAME = "a b+c/d:é"
+UNLIMITED = (("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1))
 
 SERVERS: dict[str, dict[str, Any]] = {
     "plain": {},
@@ -24,10 +26,14 @@ SERVERS: dict[str, dict[str, Any]] = {
     "strict": {"strict_inputs": True},
     "impatient": {"rest_timeout_ms": 100},
     "small": {"max_body_bytes": 1000},
+    "content": {"tensor_content": True},
+    "classic": {"grpc_front": "grpcio"},
+    "no_health": {"grpc_health": False},
 }
 
 Models = dict[str, Path]
 UrlOf = Callable[[str, str], str]
+ChannelOf = Callable[..., grpc.Channel]
 
 
 @pytest.fixture(scope="session")
@@ -48,16 +54,37 @@ def models_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Model
 
 
 @pytest.fixture(scope="session")
-def url_of(serve: Any, models_of: Callable[[str], Models]) -> UrlOf:
-    """``url_of(source, server)``: the address of that server of ``SERVERS`` with that source's models."""
+def server_of(serve: Any, models_of: Callable[[str], Models]) -> Callable[[str, str], Any]:
+    """``server_of(source, server)``: that server of ``SERVERS``, running, with that source's models."""
 
     @cache
-    def start(source: str, server: str) -> str:
+    def start(source: str, server: str) -> Any:
         running = serve(models_of(source), **SERVERS[server])
         assert not running.failures
-        return running.url
+        return running
 
     return start
+
+
+@pytest.fixture(scope="session")
+def url_of(server_of: Callable[[str, str], Any]) -> UrlOf:
+    """``url_of(source, server)``: the address of its REST API."""
+    return lambda source, server: server_of(source, server).url
+
+
+@pytest.fixture(scope="session")
+def channel_of(server_of: Callable[[str, str], Any]) -> Iterator[ChannelOf]:
+    """``channel_of(source, server)``: a channel to its gRPC API, for messages of any size."""
+    channels: list[grpc.Channel] = []
+
+    @cache
+    def connect(source: str, server: str = "plain") -> grpc.Channel:
+        channels.append(grpc.insecure_channel(server_of(source, server).grpc_address, options=UNLIMITED))
+        return channels[-1]
+
+    yield connect
+    for channel in channels:
+        channel.close()
 
 
 @pytest.fixture(scope="session")

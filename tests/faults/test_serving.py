@@ -296,7 +296,7 @@ def test_while_a_model_is_loading_its_requests_are_answered_503(paths, monkeypat
 
     async def run() -> None:
         server = Server(ServerConfig(models=models, host="127.0.0.1", rest_port=AUTO_PORT, grpc_port=0))
-        server.start()
+        await server.start()
         loading = asyncio.ensure_future(server.load_models(pytest.fail))
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.rest_port}", timeout=TIMEOUT_S) as client:
             try:

@@ -65,7 +65,7 @@ def run(program: str, arguments: Sequence[str], rest_port_default: int | None) -
 async def _serve(config: ServerConfig) -> int:
     stop = _stop_signals()
     server = Server(config)
-    server.start()
+    await server.start()
     _say(f"Unstuck {__version__}, pid {os.getpid()}: loading {', '.join(each.name for each in server.plan)} …")
     loading = asyncio.ensure_future(server.load_models(_report))
     stopping = asyncio.ensure_future(stop.get())
@@ -178,7 +178,7 @@ def _help(program: str) -> str:
     lines = [
         f"Usage: {program} [NAME=]PATH… [FLAGS]",
         "",
-        "PATH is a version's folder, or one with numbered versions in it.",
+        "PATH is a version's folder, one with numbered versions in it, or an .onnx file.",
         "",
     ]
     for flag in flags.SERVE_FLAGS:

@@ -58,7 +58,7 @@ def parse(message_type: type[ClassificationRequest] | type[RegressionRequest], p
     """
     message = model_spec_proto.read(message_type, payload)
     model_spec_proto.required(message.HasField("model_spec"))
-    spec = model_spec_proto.to_spec(message.model_spec)
+    spec = model_spec_proto.named(message.model_spec)
     return ProtoExamplesRequest(spec, message.model_spec.signature_name, _examples(message.input))
 
 

@@ -20,9 +20,7 @@ def read(message_type: type[M], payload: bytes) -> M:
 
 
 def to_spec(message: model_pb2.ModelSpec) -> ModelSpec:
-    """The model that ``message`` names. Raises InvalidRequest where it names none."""
-    if not message.name:
-        raise InvalidRequest("ModelSpec has no name specified.", hint="Set model_spec.name.")
+    """The model that ``message`` names; its name may be empty."""
     choice = message.WhichOneof("version_choice")
     if choice == "version":
         return ModelSpec(message.name, version=message.version.value)
@@ -33,6 +31,13 @@ def required(has_model_spec: bool) -> None:
     """Raises InvalidRequest for a request that has no model_spec at all."""
     if not has_model_spec:
         raise InvalidRequest("Missing ModelSpec.", hint="Set model_spec.name to the model's name.")
+
+
+def named(message: model_pb2.ModelSpec) -> ModelSpec:
+    """As ``to_spec``. Raises InvalidRequest where it has no name."""
+    if not message.name:
+        raise InvalidRequest("ModelSpec has no name specified.", hint="Set model_spec.name.")
+    return to_spec(message)
 
 
 def fill(message: model_pb2.ModelSpec, name: str, version: int, signature_name: str = "") -> None:

@@ -33,7 +33,7 @@ def parse_metadata(payload: bytes) -> ModelSpec:
     for name in message.metadata_field:
         if name != SIGNATURE_DEF:
             raise InvalidRequest(f"Metadata field {name!r} is not supported.", hint=f"Ask for {SIGNATURE_DEF!r}.")
-    return model_spec_proto.to_spec(message.model_spec)
+    return model_spec_proto.named(message.model_spec)
 
 
 def parse_status(payload: bytes) -> ModelSpec:

@@ -10,7 +10,7 @@ from typing import Any, cast
 from google.protobuf import json_format
 
 from unstuck.codecs import model_spec_proto
-from unstuck.core.dtypes import from_number
+from unstuck.core.dtypes import INVALID, REF_OFFSET, from_number
 from unstuck.core.models import ModelSpec
 from unstuck.core.signatures import Signature, Tensor, Tensors, TensorSpec
 from unstuck.errors import InputNames, WrongType, nearest
@@ -64,7 +64,7 @@ def parse(payload: bytes) -> ProtoPredictRequest:
     """
     message = model_spec_proto.read(PredictRequest, payload)
     model_spec_proto.required(message.HasField("model_spec"))
-    spec = model_spec_proto.to_spec(message.model_spec)
+    spec = model_spec_proto.named(message.model_spec)
     return ProtoPredictRequest(spec, message.model_spec.signature_name, tuple(message.output_filter), [], message)
 
 
@@ -96,13 +96,12 @@ def _answered_by(model: str, version: int, signature_name: str) -> bytes:
 
 
 def _bound(tensor: TensorProto, spec: TensorSpec) -> Tensor:
-    array = to_array(tensor, spec.alias)
-    if array.dtype != spec.dtype.numpy:
+    if tensor.dtype not in (INVALID.number, spec.dtype.number % REF_OFFSET):
         raise WrongType(
             f"Input {spec.alias!r} expects {spec}, got {from_number(tensor.dtype).name}.",
             hint=f"Send it with dtype {spec.dtype.proto_name}.",
         )
-    return array
+    return to_array(tensor, spec.alias)
 
 
 def _default(signature: Signature, spec: TensorSpec) -> Tensor:

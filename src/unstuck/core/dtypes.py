@@ -91,3 +91,8 @@ def from_number(number: int) -> DType:
         base = _BY_NUMBER[number - REF_OFFSET]
         return DType(number, f"{base.name}_ref", f"{base.proto_name}_REF", base.numpy)
     return _BY_NUMBER.get(number) or DType(number, f"dtype {number}", str(number), None)
+
+
+def name_of(dtype: "np.dtype[np.generic]") -> str:
+    """What TensorFlow calls NumPy's ``dtype``; NumPy's own name where TensorFlow has none."""
+    return next((each.name for each in _BY_NUMBER.values() if each.numpy == dtype), dtype.name)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from unstuck.core.dtypes import FLOAT, STRING, DType
+from unstuck.core.dtypes import FLOAT, STRING, DType, name_of
 from unstuck.core.models import ModelSpec
 from unstuck.core.servables import AvailableModel, Models
 from unstuck.core.signatures import DEFAULT_SIGNATURE, METHOD_NAMES, Signature, Tensor, narrowed, show_shape
@@ -92,29 +92,29 @@ def multi_inference(models: Models, tasks: Sequence[Task], examples: Sequence[by
         UnsupportedType: a method that is neither classify nor regress.
     """
     if not tasks:
-        return []
-    names = {task.spec.name for task in tasks}
-    if "" in names:
-        raise InvalidRequest("A task's ModelSpec has an empty model name.")
-    if len(names) > 1:
-        raise InvalidRequest(
-            f"All ModelSpecs in a MultiInferenceRequest must access the same model name, got {sorted(names)}.",
-            hint="Send one request a model.",
-        )
-    signatures = [task.signature_name or DEFAULT_SIGNATURE for task in tasks]
-    for name in signatures:
-        if signatures.count(name) > 1:
-            raise InvalidRequest(f"Duplicate evaluation of signature: {name!r}.", hint="Name each signature once.")
+        raise InvalidRequest("MultiInferenceRequest has no tasks.", hint="Send at least one.")
     return infer(models, tasks, examples)
 
 
 def infer(models: Models, tasks: Sequence[Task], examples: Sequence[bytes]) -> list[Answered]:
-    """Runs the tasks, which name one model, as one."""
-    model = models.find(tasks[0].spec)
+    """Runs the tasks, at least one, as one; checked in the order in which TensorFlow Serving does."""
+    first = tasks[0].spec
+    if not first.name:
+        raise InvalidRequest("ModelSpec has no name specified.", hint="Set model_spec.name.")
+    model = models.find(first)
     methods: list[_Method] = []
     signatures: list[Signature] = []
     for task in tasks:
-        signature = signature_of(model, task.signature_name)
+        if task.spec.name != first.name:
+            raise InvalidRequest(
+                "All ModelSpecs in a MultiInferenceRequest must access the same model name, "
+                f"got {first.name!r} and {task.spec.name!r}.",
+                hint="Send one request a model.",
+            )
+        name = task.signature_name or DEFAULT_SIGNATURE
+        if any(name == each.name for each in signatures):
+            raise InvalidRequest(f"Duplicate evaluation of signature: {name!r}.", hint="Name each signature once.")
+        signature = signature_of(model, name)
         method = _METHODS.get(task.method_name)
         try:
             if method is None:
@@ -200,7 +200,7 @@ def _check_matrix(alias: str, array: Tensor, examples: int, dtype: DType) -> Non
             f"Expected output {alias!r} of shape [batch_size, num_classes], got {show_shape(array.shape)}."
         )
     if array.dtype != dtype.numpy:
-        raise InvalidRequest(f"Expected output {alias!r} to be {dtype.name}, got {array.dtype.name}.")
+        raise InvalidRequest(f"Expected output {alias!r} to be {dtype.name}, got {name_of(array.dtype)}.")
     if len(array) != examples:
         raise InvalidRequest(f"Expected output {alias!r} with a batch size of {examples}, got {len(array)}.")
 
@@ -214,7 +214,7 @@ def _values_of(outputs: Mapping[str, Tensor], examples: int) -> Values:
     if len(array) != examples:
         raise InvalidRequest(f"Input batch size did not match output batch size: {examples} and {len(array)}.")
     if array.dtype != np.float32:
-        raise InvalidRequest(f"Expected output {OUTPUTS!r} to be float, got {array.dtype.name}.")
+        raise InvalidRequest(f"Expected output {OUTPUTS!r} to be float, got {name_of(array.dtype)}.")
     return Values(array.reshape(-1))
 
 

@@ -1,11 +1,18 @@
-"""The grpcio server: health, reflection, TLS, compressed answers, and whatever else pygrpc-native cannot do."""
+"""The grpcio server: health, reflection, TLS, compressed answers, and whatever else pygrpc-native cannot do.
 
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+grpcio's asyncio server: its threaded one gives a thread to each call before its message has arrived, and to each open
+stream: a few silent clients would take them all.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from functools import partial
 from typing import Any, cast
 
 import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1._async import HealthServicer
 from grpc_reflection.v1alpha import reflection
 
 from unstuck.api.grpc.names import SERVICES, official_pool
@@ -22,62 +29,59 @@ _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
 class Health:
-    """What the health service says of the server and of each of its services."""
+    """What the health service says of the server and of each of its services. Belongs to the loop."""
 
     def __init__(self) -> None:
-        self.servicer = health.HealthServicer()
-        self.set_serving(False)
+        self.servicer: Any = HealthServicer()
 
-    def set_serving(self, serving: bool) -> None:
+    async def set_serving(self, serving: bool) -> None:
         """Whether all models are available, and the server is not stopping."""
         status = health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
         for name in ("", *SERVICES):
-            self.servicer.set(name, status)
+            await self.servicer.set(name, status)
 
 
 def server(
-    executor: ThreadPoolExecutor,
+    executor: Executor,
     service: GrpcService | None,
-    health_service: Health | None,
+    health: Health | None,
     options: Mapping[str, Any] | None = None,
-) -> grpc.Server:
-    """A grpcio server without a port yet.
+) -> Any:
+    """A ``grpc.aio.Server`` of the running loop, without a port yet.
 
     Args:
-        executor: runs the calls.
+        executor: runs the calls of ``service``.
         service: the RPCs to serve; None leaves them out.
-        health_service: None leaves the health service out.
+        health: None leaves the health service out.
         options: channel arguments, over ours.
     """
-    made = grpc.server(executor, options=list({**OPTIONS, **(options or {})}.items()))
+    made: Any = grpc.aio.server(options=list({**OPTIONS, **(options or {})}.items()))
     if service is not None:
-        made.add_generic_rpc_handlers(_handlers(service))
+        made.add_generic_rpc_handlers(_handlers(service, executor))
     names = [*SERVICES, reflection.SERVICE_NAME]
-    if health_service is not None:
-        cast("Any", health_pb2_grpc).add_HealthServicer_to_server(health_service.servicer, made)
+    if health is not None:
+        cast("Any", health_pb2_grpc).add_HealthServicer_to_server(health.servicer, made)
         names.append(HEALTH)
     reflection.enable_server_reflection(names, made, pool=official_pool())
     return made
 
 
-def _handlers(service: GrpcService) -> Sequence[grpc.GenericRpcHandler]:
+def _handlers(service: GrpcService, executor: Executor) -> Sequence[grpc.GenericRpcHandler]:
     by_service: dict[str, dict[str, Any]] = {}
     for path, rpc in service.rpcs.items():
         _, name, method = path.split("/")
-        by_service.setdefault(name, {})[method] = grpc.unary_unary_rpc_method_handler(_handler(rpc, path))
+        handler = cast("Any", grpc).unary_unary_rpc_method_handler(_handler(rpc, path, executor))
+        by_service.setdefault(name, {})[method] = handler
     return [grpc.method_handlers_generic_handler(name, methods) for name, methods in by_service.items()]
 
 
-def _handler(rpc: Callable[[bytes], Answer], path: str) -> Callable[[bytes, grpc.ServicerContext], bytes]:
-    def handle(payload: bytes, context: grpc.ServicerContext) -> bytes:
-        if not context.is_active():
-            return b""  # cancelled, or its deadline passed, while it waited for a thread: nobody reads this
+def _handler(rpc: Callable[[bytes], Answer], path: str, executor: Executor) -> Callable[[bytes, Any], Awaitable[bytes]]:
+    async def handle(payload: bytes, context: Any) -> bytes:
         try:
-            answer = rpc(payload)
+            answer = await asyncio.get_running_loop().run_in_executor(executor, partial(rpc, payload))
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller must hear of it
             failed = failure(error, path)
-            context.set_trailing_metadata(tuple(failed.metadata))
-            context.abort(_CODES[failed.code.number], failed.message)
+            return await context.abort(_CODES[failed.code.number], failed.message, tuple(failed.metadata))
         context.set_trailing_metadata(tuple(warning_metadata(answer.warnings)))
         return answer.payload
 

@@ -1,11 +1,11 @@
 """Where gRPC is served: which front end, on which addresses."""
 
+import asyncio
 import importlib.util
 import os
 import shutil
 import socket
 import tempfile
-import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -22,7 +22,6 @@ from unstuck.config.tls import TlsConfig
 from unstuck.errors import SetupError
 
 MAX_SOCKET_PATH_BYTES = 107  # sun_path of <sys/un.h>, less its end
-EXTRA_THREADS = 4  # for health and reflection, beside the native front end
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +46,13 @@ class GrpcAddresses:
 
 
 class GrpcListener:
-    """Binds at once, so that a taken port is an error before anything is loaded; ``start`` and ``stop`` once each."""
+    """Belongs to the running loop; ``start`` and ``stop`` once each."""
 
     def __init__(
         self, addresses: GrpcAddresses, service: GrpcService, workers: ThreadPoolExecutor, *, has_health: bool = True
     ) -> None:
-        """
+        """Binds at once, so that a taken port is an error before anything is loaded.
+
         Raises:
             SetupError: an address that cannot be bound, or a front end that cannot do what is asked.
         """
@@ -66,19 +66,20 @@ class GrpcListener:
             self._listener = _Classic(addresses, service, workers, self._health)
         self.port = self._listener.port
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """Answers calls from now on."""
-        self._listener.start()
+        await self.set_serving(False)
+        await self._listener.start()
 
-    def set_serving(self, serving: bool) -> None:
+    async def set_serving(self, serving: bool) -> None:
         """What the health service says."""
         if self._health:
-            self._health.set_serving(serving)
+            await self._health.set_serving(serving)
 
-    def stop(self, timeout_s: float) -> None:
+    async def stop(self, timeout_s: float) -> None:
         """Refuses new calls, lets those in flight finish, and returns after ``timeout_s`` at the latest."""
-        self.set_serving(False)
-        self._listener.stop(timeout_s)
+        await self.set_serving(False)
+        await self._listener.stop(timeout_s)
 
 
 class _Native:
@@ -91,8 +92,7 @@ class _Native:
 
         self._service = service
         self._workers = workers
-        self._extra_threads = ThreadPoolExecutor(EXTRA_THREADS, thread_name_prefix="unstuck-grpc-extra")
-        self._extra = classic.server(self._extra_threads, None, health)
+        self._extra = classic.server(workers, None, health)
         self._listeners: list[NativeListener] = []
         self.port = 0
         if addresses.port is not None:
@@ -101,22 +101,17 @@ class _Native:
         if addresses.socket_path:
             self._listeners.append(_bound_socket(NativeListener, addresses.socket_path))
 
-    def start(self) -> None:
+    async def start(self) -> None:
         self._folder = tempfile.mkdtemp(prefix="unstuck-")
         socket_path = str(Path(self._folder) / "extra.sock")
         self._extra.add_insecure_port(f"unix:{socket_path}")
-        self._extra.start()
+        await self._extra.start()
         for listener in self._listeners:
             listener.start(self._service, self._workers, socket_path)
 
-    def stop(self, timeout_s: float) -> None:
-        stopping = [threading.Thread(target=each.stop, args=(timeout_s,)) for each in self._listeners]
-        for thread in stopping:
-            thread.start()
-        for thread in stopping:
-            thread.join()
-        self._extra.stop(None).wait(timeout_s)
-        self._extra_threads.shutdown(wait=False)
+    async def stop(self, timeout_s: float) -> None:
+        await asyncio.gather(*(asyncio.to_thread(each.stop, timeout_s) for each in self._listeners))
+        await self._extra.stop(None)
         shutil.rmtree(getattr(self, "_folder", ""), ignore_errors=True)
 
 
@@ -146,11 +141,11 @@ class _Classic:
                 ) from None
             raise _cannot_bind(addresses.host, addresses.port or 0, error) from None
 
-    def start(self) -> None:
-        self._server.start()
+    async def start(self) -> None:
+        await self._server.start()
 
-    def stop(self, timeout_s: float) -> None:
-        self._server.stop(timeout_s).wait(timeout_s)
+    async def stop(self, timeout_s: float) -> None:
+        await self._server.stop(timeout_s)
 
 
 def _front(addresses: GrpcAddresses) -> Literal["native", "grpcio"]:

@@ -6,16 +6,18 @@ Its low-level API hands over the calls that came since the last time in one batc
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from concurrent.futures import Executor
 from functools import partial
 
 from pygrpc_native import EVENT_CALL, NativeGrpcFront
 
-from unstuck.api.grpc.predict import PredictBatches, PredictRpc
+from unstuck.api.grpc.predict import PendingCall, PredictBatches, reply_if_wanted
 from unstuck.api.grpc.service import PREDICT, Answer, GrpcService
 from unstuck.api.grpc.status import failure, warning_metadata
 from unstuck.errors import Code
+
+Event = tuple[int, int, int, bytes | None, object]  # kind, call id, method, payload, client
 
 BATCH = 64
 IO_THREADS = 1
@@ -62,26 +64,30 @@ class NativeListener:
 
     def _dispatch(self) -> None:
         while (events := self._front.recv_batch(BATCH)) is not None:
-            predicts: list[PredictRpc] = []
-            for kind, call_id, method, payload, _ in events:
-                if kind != EVENT_CALL or payload is None:
-                    self._live.discard(call_id)
-                elif self._draining:
-                    self._front.fail(call_id, Code.UNAVAILABLE.number, "The server is stopping.")
-                else:
-                    self._live.add(call_id)
-                    path = self._paths[method]
-                    reply, wanted = partial(self._reply, call_id, path), partial(self._live.__contains__, call_id)
-                    if path == PREDICT:
-                        predicts.append(PredictRpc(payload, reply, wanted))
-                    else:
-                        self._workers.submit(_answer, self._rpcs[path], payload, reply, wanted)
             try:
-                self._batches.answer(predicts)
-            except Exception:
+                self._answer(events)
+            except Exception as error:  # this thread must go on, and no call may wait for ever
                 log.exception("A batch of calls failed")
-                for rpc in predicts:
-                    rpc.reply(RuntimeError("a call beside this one failed"))
+                for _, call_id, method, _, _ in events:
+                    self._reply(call_id, self._paths[method], error)
+
+    def _answer(self, events: Sequence[Event]) -> None:
+        predicts: list[PendingCall] = []
+        for kind, call_id, method, payload, _ in events:
+            if kind != EVENT_CALL or payload is None:
+                self._live.discard(call_id)  # cancelled, or its deadline has passed
+            elif self._draining:
+                self._front.fail(call_id, Code.UNAVAILABLE.number, "The server is stopping.")
+            else:
+                self._live.add(call_id)
+                path = self._paths[method]
+                wanted = partial(self._live.__contains__, call_id)
+                call = PendingCall(payload, partial(self._reply, call_id, path), wanted)
+                if path == PREDICT:
+                    predicts.append(call)
+                else:
+                    self._workers.submit(reply_if_wanted, call, partial(self._rpcs[path], payload))
+        self._batches.answer(predicts)
 
     def _reply(self, call_id: int, path: str, outcome: Answer | BaseException) -> None:
         if call_id not in self._live:
@@ -93,19 +99,3 @@ class NativeListener:
             failed = failure(outcome, path)
             self._front.fail(call_id, failed.code.number, failed.message, trailing_metadata=failed.metadata)
         self._live.discard(call_id)
-
-
-def _answer(
-    rpc: Callable[[bytes], Answer],
-    payload: bytes,
-    reply: Callable[[Answer | BaseException], None],
-    is_wanted: Callable[[], bool],
-) -> None:
-    if not is_wanted():
-        return
-    try:
-        answer = rpc(payload)
-    except Exception as error:  # noqa: BLE001 - whatever it is, the caller must hear of it
-        reply(error)
-    else:
-        reply(answer)

@@ -17,7 +17,7 @@ Reply = Callable[[Answer | BaseException], None]
 
 
 @dataclass(slots=True)
-class PredictRpc:
+class PendingCall:
     """One call: its message, how it is answered, and whether its client still waits."""
 
     payload: bytes
@@ -34,9 +34,9 @@ class PredictBatches:
         self._placement = Placement()
         self._sizes = GroupSizes()
 
-    def answer(self, rpcs: Sequence[PredictRpc]) -> None:
+    def answer(self, rpcs: Sequence[PendingCall]) -> None:
         """Replies to each, now or later from a worker thread."""
-        groups: dict[Hashable, list[tuple[PredictRpc, PreparedCall]]] = {}
+        groups: dict[Hashable, list[tuple[PendingCall, PreparedCall]]] = {}
         for number, rpc in enumerate(rpcs):
             if len(rpc.payload) > INLINE_BYTES:
                 self._on_worker(rpc, partial(self._service.predict, rpc.payload))
@@ -52,7 +52,7 @@ class PredictBatches:
             for start in range(0, len(group), most):
                 self._answer_group(key, group[start : start + most])
 
-    def _answer_group(self, key: Hashable, group: Sequence[tuple[PredictRpc, PreparedCall]]) -> None:
+    def _answer_group(self, key: Hashable, group: Sequence[tuple[PendingCall, PreparedCall]]) -> None:
         if len(group) > 1 and self._answer_together(key, group):
             return
         for rpc, call in group:
@@ -62,7 +62,7 @@ class PredictBatches:
             else:
                 self._on_worker(rpc, partial(self._placement.run, kind, work))
 
-    def _answer_together(self, key: Hashable, group: Sequence[tuple[PredictRpc, PreparedCall]]) -> bool:
+    def _answer_together(self, key: Hashable, group: Sequence[tuple[PendingCall, PreparedCall]]) -> bool:
         """Answers all or none: whatever is special about one call is for it alone to hear."""
         calls = [call for _, call in group]
         if not all(self._placement.is_short(call.key()) for call in calls):
@@ -82,16 +82,17 @@ class PredictBatches:
         runs = run_together(calls)
         return [self._service.encode(call, outputs) for call, outputs in zip(calls, runs, strict=True)]
 
-    def _on_worker(self, rpc: PredictRpc, work: Callable[[], Answer]) -> None:
-        self._workers.submit(_reply_if_wanted, rpc, work)
+    def _on_worker(self, rpc: PendingCall, work: Callable[[], Answer]) -> None:
+        self._workers.submit(reply_if_wanted, rpc, work)
 
 
-def _reply_if_wanted(rpc: PredictRpc, work: Callable[[], Answer]) -> None:
+def reply_if_wanted(rpc: PendingCall, work: Callable[[], Answer]) -> None:
+    """Replies with what ``work`` returns, or with its error, unless nobody waits for it any more."""
     if rpc.is_wanted():  # it may have been cancelled, or its deadline passed, while it waited for a thread
         _reply_with(rpc, work)
 
 
-def _reply_with(rpc: PredictRpc, work: Callable[[], Answer]) -> None:
+def _reply_with(rpc: PendingCall, work: Callable[[], Answer]) -> None:
     try:
         answer = work()
     except Exception as error:  # noqa: BLE001 - whatever it is, the caller must hear of it

@@ -11,8 +11,8 @@ from google.rpc.status_pb2 import Status
 from unstuck.api.compat import grpc_code
 from unstuck.errors import Code, EngineError, UnstuckError
 
-MAX_MESSAGE = 1024  # kErrorMessageLimit in tensorflow_serving/model_servers/grpc_status_util.cc
-MAX_HINT = 1024  # clients take 8 KiB of metadata by default
+MAX_MESSAGE_BYTES = 1024  # kErrorMessageLimit in tensorflow_serving/model_servers/grpc_status_util.cc
+MAX_HINT_BYTES = 1024  # clients take 8 KiB of metadata by default
 CUT = "...TRUNCATED"
 DETAILS_KEY = "grpc-status-details-bin"
 WARNING_KEY = "x-unstuck-warning"
@@ -38,15 +38,14 @@ def failure(error: BaseException, method: str) -> Failure:
         log.error("%s failed inside the server", method, exc_info=error)
         error = EngineError(f"Internal error: {error!r}", code=Code.INTERNAL)
     code = grpc_code(error, method)
-    text = str(error)
-    message = text if len(text) <= MAX_MESSAGE else text[:MAX_MESSAGE] + CUT
+    message = _cut(str(error), MAX_MESSAGE_BYTES)
     status = Status(code=code.number, message=message)
     info = ErrorInfo(reason=_reason(error.cause or code.name), domain=DOMAIN)
     if error.cause:
         info.metadata["cause"] = error.cause
     status.details.append(_packed(info))
     if error.hint:
-        status.details.append(_packed(Help(links=[Help.Link(description=error.hint[:MAX_HINT])])))
+        status.details.append(_packed(Help(links=[Help.Link(description=_cut(error.hint, MAX_HINT_BYTES))])))
     return Failure(code, message, [(DETAILS_KEY, status.SerializeToString())])
 
 
@@ -55,7 +54,13 @@ def warning_metadata(warnings: list[str]) -> Metadata:
     if not warnings:
         return []
     text = "; ".join(warnings).encode("ascii", "backslashreplace").decode()
-    return [(WARNING_KEY, " ".join(text.split())[:MAX_HINT])]
+    return [(WARNING_KEY, " ".join(text.split())[:MAX_HINT_BYTES])]
+
+
+def _cut(text: str, most_bytes: int) -> str:
+    """``text``, cut between two characters to ``most_bytes`` of UTF-8 and a mark that says so."""
+    encoded = text.encode(errors="replace")
+    return text if len(encoded) <= most_bytes else encoded[:most_bytes].decode(errors="ignore") + CUT
 
 
 def _reason(cause: str) -> str:

@@ -72,6 +72,10 @@ class RestListener:
         if self._server is not None and self._task is not None:
             self._server.stop()
             await asyncio.wait({self._task}, timeout=timeout_s)
+        self.close()
+
+    def close(self) -> None:
+        """Gives the address back, if it was never started."""
         self._socket.close()
 
 
