@@ -19,7 +19,7 @@ from unstuck.config.settings import AUTO_PORT, ModelConfig, ServerConfig
 from unstuck.config.tls import read_tls_config
 from unstuck.core.servables import Engine, Servable
 from unstuck.engines.tensorflow import TensorFlowEngine
-from unstuck.errors import LoadFailed, UnstuckError
+from unstuck.errors import LoadFailed, SetupError, UnstuckError
 from unstuck.lifecycle.manager import Manager
 from unstuck.lifecycle.source import VersionPath, version_folder, versions_in
 
@@ -48,9 +48,7 @@ class Server:
             SetupError: no such folder, no versions in it, or a port that is taken.
         """
         self._config = config
-        # TensorFlow first: as TensorFlow Serving, a folder with a SavedModel and more is a SavedModel.
-        installed = sorted(engines.installed(), key=lambda engine: not isinstance(engine, TensorFlowEngine))
-        self._engines = [_configured(engine, config) for engine in installed]
+        self._engines = [_configured(engine, config) for engine in engines.installed()]
         self.plan = [self._plan(model) for model in config.models]
         self.models = Manager(_mergeable)
         for planned in self.plan:
@@ -141,10 +139,22 @@ class Server:
         def loader():
             for engine in self._engines:
                 if engine.recognises(planned.path):
-                    return engine.loader(planned.path)
+                    return self._prepared(engine, planned.name).loader(planned.path)
             raise _unrecognised(planned.path)
 
         self.models.load(planned.name, planned.version, loader)
+
+    def _prepared(self, engine: Engine, name: str) -> Engine:
+        """The engine as it loads the model ``name``, whose inputs it may have to prepare."""
+        pipeline_file = self._config.pipeline_files.get(name)
+        if pipeline_file is None:
+            return engine
+        if not isinstance(engine, TensorFlowEngine):
+            raise SetupError(
+                f"--pipeline_file={pipeline_file}: a model of the {engine.platform} engine takes no pipeline yet.",
+                hint="Serve it as a SavedModel, or without the pipeline.",
+            )
+        return replace(engine, pipeline_file=pipeline_file)
 
 
 def _mergeable(servable: Servable) -> frozenset[str]:

@@ -245,7 +245,7 @@ BROKEN = {
     "no variables": (no_variables, ["cannot be loaded by TensorFlow"]),
     "nothing in the version": (
         lambda path: (path / "1").mkdir(parents=True),
-        ["has no saved_model.pb; it has nothing"],
+        ["has no saved_model.pb and no model.onnx; it has nothing"],
     ),
     "no versions": (lambda path: (path / "assets").mkdir(parents=True), ["has no version folders", "it has assets"]),
     "no folder": (lambda path: None, ["is not a folder"]),

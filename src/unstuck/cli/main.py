@@ -11,7 +11,9 @@ USAGE = """\
 Usage: unstuck COMMAND [ARGUMENTS]
 
 Commands:
-  serve PATH…   serve SavedModels over TensorFlow Serving's API
+  serve PATH…    serve SavedModels and ONNX models over TensorFlow Serving's API
+  inspect PATH   show a model's signatures, tables, assets and ops, and how to call it
+  bake MODEL OUT --pipeline=FILE   write a SavedModel with its preparation inside
 
 unstuck COMMAND --help says more; unstuck --version prints the version."""
 
@@ -26,8 +28,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if command == "--version":
         print(f"unstuck {__version__}")
         return 0
+    if command == "inspect":
+        return _inspect(rest)
+    if command == "bake":
+        return _bake(rest)
     if command != "serve":
-        hint = did_you_mean(command, ["serve"]) or "unstuck --help lists the commands."
+        hint = did_you_mean(command, ["serve", "inspect", "bake"]) or "unstuck --help lists the commands."
         print(f"unstuck: There is no command {command!r}. {hint}", file=sys.stderr)
         return 2
     return _serve("unstuck serve", rest, rest_port_default=None)
@@ -44,6 +50,18 @@ def _serve(program: str, arguments: Sequence[str], *, rest_port_default: int | N
     from unstuck.cli.serve import run
 
     return _reported(program, lambda: run(program, arguments, rest_port_default))
+
+
+def _inspect(arguments: Sequence[str]) -> int:
+    from unstuck.cli.inspect import run
+
+    return _reported("unstuck inspect", lambda: run(arguments))
+
+
+def _bake(arguments: Sequence[str]) -> int:
+    from unstuck.cli.bake import run
+
+    return _reported("unstuck bake", lambda: run(arguments))
 
 
 def _reported(program: str, command: Callable[[], int]) -> int:

@@ -3,30 +3,26 @@
 import asyncio
 import logging
 import os
-import shlex
 import signal
 import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
-from typing import cast
 from urllib.parse import quote
 
-import orjson
 import uvloop
 
 from unstuck import __version__
+from unstuck.cli.calls import call
 from unstuck.cli.memory import keep_freed_buffers
-from unstuck.codecs.json_example import example_body
 from unstuck.config import flags
 from unstuck.config.settings import ServerConfig
 from unstuck.core.models import State
-from unstuck.core.signatures import METHOD_NAMES, Signature
+from unstuck.core.signatures import Signature
 from unstuck.errors import UnstuckError
 from unstuck.lifecycle.manager import AvailableVersion
 from unstuck.server import Server
 
 ANYWHERE = ("0.0.0.0", "::")
-MAX_BODY_SHOWN = 300
 SAME_SIGNAL_S = 0.5
 ABANDONED = 130
 
@@ -135,43 +131,8 @@ def _signature_lines(address: str, model: AvailableVersion, signature: Signature
     gives = ", ".join(f"{alias}: {spec}" for alias, spec in signature.outputs.items())
     lines = [f"    {signature.name}: {takes} -> {gives}"]
     if address:
-        lines.append(f"      {_call(signature, f'http://{address}/v1/models/{quote(model.name)}:predict')}")
+        lines.append(f"      {call(signature, f'http://{address}/v1/models/{quote(model.name)}:predict')}")
     return lines
-
-
-def _call(signature: Signature, url: str) -> str:
-    if signature.takes_examples:
-        for verb in ("classify", "regress"):
-            if signature.method_name == METHOD_NAMES[verb]:
-                body = orjson.dumps({"signature_name": signature.name, "examples": [{"FEATURE": 1.0}]}).decode()
-                return f"takes tf.Examples: curl -d '{body}' {url.removesuffix('predict')}{verb}"
-        return 'takes serialised tf.Examples: {"b64": "…"}'
-    if any(spec.dtype.name.startswith("complex") for spec in (*signature.inputs.values(), *signature.outputs.values())):
-        return "takes or gives complex numbers, which JSON has no form for"
-    return _curl(signature, url)
-
-
-def _curl(signature: Signature, url: str) -> str:
-    """A command to paste that calls the signature: a body of ones, written out if it is short, else made by Python."""
-    body = example_body(signature)
-    text = orjson.dumps(body).decode()
-    if len(text) <= MAX_BODY_SHOWN:
-        return f"curl -d {shlex.quote(text)} {url}"
-    short = {key: _as_product(value) for key, value in body.items()}
-    made = ", ".join(f'"{key}": {value}' for key, value in short.items())
-    return f"python3 -c 'import json; print(json.dumps({{{made}}}))' | curl -d @- {url}"
-
-
-def _as_product(value: object) -> str:
-    """Python text of nested lists that repeat one value: ``[[1.0] * 3] * 2``."""
-    if isinstance(value, list):
-        items = cast("list[object]", value)
-        inner = _as_product(items[0])
-        return f"[{inner}]" if len(items) == 1 else f"[{inner}] * {len(items)}"
-    if isinstance(value, dict):
-        named = cast("dict[str, object]", value)
-        return "{" + ", ".join(f'"{alias}": {_as_product(each)}' for alias, each in named.items()) + "}"
-    return f'"{value}"' if isinstance(value, str) else repr(value)
 
 
 def _help(program: str) -> str:

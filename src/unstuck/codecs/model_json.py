@@ -7,9 +7,11 @@ field printed and 64-bit integers as strings.
 from collections.abc import Iterable, Mapping
 
 import orjson
+from google.protobuf.json_format import MessageToDict
 
 from unstuck.core.models import VersionStatus
 from unstuck.core.signatures import Signature, TensorSpec
+from unstuck.proto.wire.tensor_pb2 import TensorProto
 
 
 def status(versions: Iterable[VersionStatus]) -> bytes:
@@ -50,8 +52,14 @@ def _signature(signature: Signature) -> dict[str, object]:
         "inputs": {alias: _tensor(spec) for alias, spec in signature.inputs.items()},
         "outputs": {alias: _tensor(spec) for alias, spec in signature.outputs.items()},
         "method_name": signature.method_name,
-        "defaults": dict(signature.defaults),
+        "defaults": {alias: _as_json(default) for alias, default in signature.defaults.items()},
     }
+
+
+def _as_json(default: bytes) -> object:
+    return MessageToDict(
+        TensorProto.FromString(default), preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+    )
 
 
 def _tensor(spec: TensorSpec) -> dict[str, object]:

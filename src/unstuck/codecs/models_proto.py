@@ -1,9 +1,6 @@
 """The messages about models: their metadata and their versions' status, both ways."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any, cast
-
-from google.protobuf import json_format
 
 from unstuck.codecs import model_spec_proto
 from unstuck.core.models import ModelSpec, VersionStatus
@@ -54,7 +51,7 @@ def encode_metadata(model: str, version: int, signatures: Mapping[str, Signature
             _fill_info(entry.outputs[alias], spec)
         entry.method_name = signature.method_name
         for alias, default in signature.defaults.items():
-            json_format.ParseDict(cast("dict[str, Any]", default), entry.defaults[alias])
+            entry.defaults[alias].ParseFromString(default)
     response = GetModelMetadataResponse()
     response.model_spec.name = model
     response.model_spec.version.value = version

@@ -13,7 +13,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from unstuck.codecs import json_dense
+from unstuck.codecs import json_dense, pipeline_hint
 from unstuck.codecs.json_dense import DenseBody
 from unstuck.codecs.json_document import Json, excerpt, kind
 from unstuck.codecs.json_document import parse as parse_document
@@ -75,9 +75,13 @@ class JsonPredictRequest:
                 hint=example_hint(signature),
             )
         has_bools = _mentions_bools(self._body)
-        if "instances" in document:
-            return _bind_rows(document["instances"], signature, has_bools)
-        return _bind_columns(document["inputs"], signature, has_bools, self.warnings)
+        try:
+            if "instances" in document:
+                return _bind_rows(document["instances"], signature, has_bools)
+            return _bind_columns(document["inputs"], signature, has_bools, self.warnings)
+        except WrongType as error:
+            error.hint = error.hint or pipeline_hint.for_text(signature, error.message)
+            raise
 
     def _objects(self) -> dict[str, Json]:
         if self._document is None:
@@ -294,7 +298,7 @@ def _wrong_names(sent: Mapping[str, Json], signature: Signature, where: str) -> 
         )
     raise InputNames(
         f"{where} {', and '.join(faults)}. Signature {signature.name!r} takes {_inputs(signature)}.",
-        hint=example_hint(signature),
+        hint=pipeline_hint.for_fields(signature, sent, missing, unknown) or example_hint(signature),
     )
 
 

@@ -5,9 +5,6 @@ Source: PreProcessPrediction and PostProcessPredictionResult in tensorflow_servi
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, cast
-
-from google.protobuf import json_format
 
 from unstuck.codecs import model_spec_proto
 from unstuck.core.dtypes import INVALID, REF_OFFSET, from_number
@@ -105,8 +102,7 @@ def _bound(tensor: TensorProto, spec: TensorSpec) -> Tensor:
 
 
 def _default(signature: Signature, spec: TensorSpec) -> Tensor:
-    default = cast("dict[str, Any]", signature.defaults[spec.alias])
-    return _bound(json_format.ParseDict(default, TensorProto()), spec)
+    return _bound(TensorProto.FromString(signature.defaults[spec.alias]), spec)
 
 
 def _names_differ(sent: list[str], signature: Signature, missing: list[str], extra: list[str]) -> InputNames:

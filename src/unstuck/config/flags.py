@@ -21,6 +21,7 @@ from unstuck.errors import SetupError, did_you_mean
 Value = TypeVar("Value")
 PORTS = range(1 << 16)
 DEFAULT_MODEL_NAME = "default"
+MODEL_FILE_SUFFIX = ".onnx"  # a model that is a file, not a folder; its name is not part of the model's
 
 # fmt: off
 NOT_BUILT = frozenset({
@@ -74,7 +75,8 @@ class Flags:
         return flag.name in self.values
 
 
-def _read_bool(text: str) -> bool:
+def read_bool(text: str) -> bool:
+    """Raises ValueError where ``text`` is not true, false, 1 or 0."""
     if text.lower() in ("true", "1"):
         return True
     if text.lower() in ("false", "0"):
@@ -112,6 +114,17 @@ def _read_front(text: str) -> Front:
 
 def _read_path(text: str) -> Path | None:
     return Path(text).absolute() if text else None
+
+
+def _read_named_file(text: str) -> tuple[str, Path]:
+    name, equals, path = text.partition("=")
+    if not equals or "/" in name:
+        name, path = "", text
+    elif not name:
+        path = ""
+    if not path:
+        raise ValueError("expected FILE or NAME=FILE")
+    return name, Path(path).absolute()
 
 
 def _read_arguments(text: str) -> dict[str, int | str]:
@@ -154,7 +167,7 @@ GRPC_ARGUMENTS = Flag(
 )
 GRPC_HEALTH = Flag(
     "enable_grpc_healthcheck_service",
-    _read_bool,
+    read_bool,
     True,
     "",
     "answer grpc.health.v1 (on; =false turns it off)",
@@ -163,7 +176,7 @@ GRPC_HEALTH = Flag(
 SSL_CONFIG = Flag("ssl_config_file", _read_path, None, "FILE", "text proto SSLConfig: gRPC's TCP port speaks TLS")
 TENSOR_CONTENT = Flag(
     "enable_serialization_as_tensor_content",
-    _read_bool,
+    read_bool,
     False,
     "",
     "gRPC answers tensors as tensor_content",
@@ -172,20 +185,23 @@ TENSOR_CONTENT = Flag(
 HOST = Flag("host", str, "0.0.0.0", "ADDRESS", "address to bind")
 REST_TIMEOUT = Flag("rest_api_timeout_in_ms", _read_int, 30_000, "MS", "a call that takes longer answers 504")
 REST_THREADS = Flag("rest_api_num_threads", _read_positive, 0, "N", "worker threads for longer calls (4 a CPU)")
-CORS = Flag("rest_api_enable_cors_support", _read_bool, False, "", "add CORS headers to answers", boolean=True)
+CORS = Flag("rest_api_enable_cors_support", read_bool, False, "", "add CORS headers to answers", boolean=True)
 MAX_BODY = Flag("rest_api_max_body_bytes", _read_positive, 512 << 20, "BYTES", "largest request body, inflated")
-STRICT = Flag("strict_inputs", _read_bool, False, "", "refuse what is answered with a warning otherwise", boolean=True)
+STRICT = Flag("strict_inputs", read_bool, False, "", "refuse what is answered with a warning otherwise", boolean=True)
 TAGS = Flag("saved_model_tags", _read_tags, ("serve",), "TAGS", "comma-separated tags of the graph to load")
 OP_LIBRARY = Flag(
     "op_library", _read_op_library, "", "MODULE|FILE", "module or .so that registers custom ops", repeatable=True
 )
-VERSION = Flag("version", _read_bool, False, "", "print the versions and exit", boolean=True)
-HELP = Flag("help", _read_bool, False, "", "print this help and exit", boolean=True)
+PIPELINE = Flag(
+    "pipeline_file", _read_named_file, ("", Path()), "[NAME=]FILE", "how raw inputs become the model's", repeatable=True
+)
+VERSION = Flag("version", read_bool, False, "", "print the versions and exit", boolean=True)
+HELP = Flag("help", read_bool, False, "", "print this help and exit", boolean=True)
 
 SERVE_FLAGS: tuple[Flag[object], ...] = (
     *(MODEL_NAME, MODEL_BASE_PATH, GRPC_PORT, REST_PORT, HOST, REST_TIMEOUT, REST_THREADS, CORS, MAX_BODY, STRICT),
     *(GRPC_SOCKET, GRPC_THREADS, GRPC_FRONT, GRPC_ARGUMENTS, GRPC_HEALTH, SSL_CONFIG, TENSOR_CONTENT),
-    *(TAGS, OP_LIBRARY, VERSION, HELP),
+    *(TAGS, OP_LIBRARY, PIPELINE, VERSION, HELP),
 )  # type: ignore[assignment]
 
 
@@ -273,7 +289,28 @@ def server_config(flags: Flags) -> ServerConfig:
         strict_inputs=flags.get(STRICT),
         saved_model_tags=flags.get(TAGS),
         op_libraries=flags.all(OP_LIBRARY),
+        pipeline_files=_pipeline_files(flags, names),
     )
+
+
+def _pipeline_files(flags: Flags, names: list[str]) -> dict[str, Path]:
+    files: dict[str, Path] = {}
+    for given, path in flags.all(PIPELINE):
+        if not given and len(names) > 1:
+            raise FlagError(
+                f"--pipeline_file={path} does not say for which of the models {', '.join(map(repr, names))} it is.",
+                hint=f"Name it: --pipeline_file={names[0]}={path}.",
+            )
+        name = given or names[0]
+        if name not in names:
+            raise FlagError(
+                f"--pipeline_file names the model {name!r}; the models are {', '.join(map(repr, names))}.",
+                hint=did_you_mean(name, names),
+            )
+        if name in files:
+            raise FlagError(f"--pipeline_file is given twice for the model {name!r}.")
+        files[name] = path
+    return files
 
 
 def _models(flags: Flags) -> list[ModelConfig]:
@@ -297,6 +334,12 @@ def _named(argument: str) -> ModelConfig:
         if not name or not path:
             raise FlagError(f"{argument!r} is not NAME=PATH: it lacks the {'path' if name else 'name'}.")
         return ModelConfig(name, Path(path).absolute())
-    folder = Path(argument).absolute()
-    named_by = folder.parent if folder.name.isdigit() else folder  # .../my_model/1 is version 1 of my_model
-    return ModelConfig(named_by.name or DEFAULT_MODEL_NAME, folder)
+    path = Path(argument).absolute()
+    named_by = path
+    if path.suffix == MODEL_FILE_SUFFIX:
+        if path.stem != "model" or not path.parent.name.isdigit():
+            return ModelConfig(path.stem, path)
+        named_by = path.parent  # .../my_model/1/model.onnx is the version .../my_model/1
+    if named_by.name.isdigit():
+        named_by = named_by.parent  # .../my_model/1 is version 1 of my_model
+    return ModelConfig(named_by.name or DEFAULT_MODEL_NAME, path)

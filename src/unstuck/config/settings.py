@@ -44,6 +44,7 @@ class ServerConfig:
         strict_inputs: refuse requests that would be answered with a warning.
         saved_model_tags: the meta graph to load.
         op_libraries: modules or ``.so`` files with custom ops.
+        pipeline_files: by model, the file that says how raw inputs become the model's.
         drain_timeout_s: how long a stopping server waits for calls in flight.
     """
 
@@ -65,4 +66,5 @@ class ServerConfig:
     strict_inputs: bool = False
     saved_model_tags: tuple[str, ...] = ("serve",)
     op_libraries: tuple[str, ...] = ()
+    pipeline_files: Mapping[str, Path] = field(default_factory=dict[str, Path])
     drain_timeout_s: float = 30.0

@@ -16,7 +16,7 @@ class TlsConfig:
     Attributes:
         key: the server's private key.
         certificate: its certificate, with the chain.
-        client_authority: the authority that signed the clients' certificates; None for the system's.
+        client_authority: the authority that signed the clients' certificates; None where none are asked for.
         client_verify: whether a client without a valid certificate is refused.
     """
 
@@ -38,12 +38,16 @@ def read_tls_config(path: Path) -> TlsConfig:
         raise SetupError(f"--ssl_config_file={path} cannot be read: {error}.") from None
     try:
         config = text_format.Parse(text, SSLConfig())
-    except text_format.ParseError as error:
+    except text_format.ParseError as error:  # which quotes the line that it cannot read: it may be the key
         raise SetupError(
-            f"--ssl_config_file={path} is not a text proto of SSLConfig: {str(error).rstrip('.')}.",
+            f"--ssl_config_file={path} is not a text proto of SSLConfig: line {error.GetLine()}, column "
+            f"{error.GetColumn()} cannot be read.",
             hint='Expected: server_key: "<PEM>" server_cert: "<PEM>" custom_ca: "<PEM>" client_verify: true',
         ) from None
-    for name, pem in (("server_key", config.server_key), ("server_cert", config.server_cert)):
+    fields = {"server_key": config.server_key, "server_cert": config.server_cert}
+    if config.custom_ca:
+        fields["custom_ca"] = config.custom_ca
+    for name, pem in fields.items():
         if not pem.lstrip().startswith("-----BEGIN"):
             raise SetupError(
                 f"--ssl_config_file={path}: expected PEM text in {name}, got {'nothing' if not pem else 'other text'}.",

@@ -96,3 +96,9 @@ def from_number(number: int) -> DType:
 def name_of(dtype: "np.dtype[np.generic]") -> str:
     """What TensorFlow calls NumPy's ``dtype``; NumPy's own name where TensorFlow has none."""
     return next((each.name for each in _BY_NUMBER.values() if each.numpy == dtype), dtype.name)
+
+
+def named(name: str) -> DType | None:
+    """The dtype that TensorFlow or NumPy calls ``name`` (``float`` and ``float32`` are one); None if there is none."""
+    aliases = {"float32": FLOAT, "float64": DOUBLE, "float16": HALF, "str": STRING, "int": INT64}
+    return aliases.get(name) or next((each for each in _BY_NUMBER.values() if each.name == name), None)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from unstuck.core.inspection import Inspection
 from unstuck.core.models import ModelSpec
 from unstuck.core.signatures import Signature, Tensor, Tensors
 
@@ -23,7 +24,7 @@ class Servable(Protocol):
         """The outputs of ``signature`` by alias, in the signature's order.
 
         Args:
-            signature: one of ``signatures``, or one narrowed to some of its outputs, which alone are computed then.
+            signature: one of ``signatures``, or one narrowed to some of its outputs, which alone are asked for then.
             inputs: an array for each input alias, of the spec's NumPy dtype; strings are object arrays of bytes.
 
         Raises:
@@ -61,6 +62,14 @@ class Engine(Protocol):
         ...
 
     def loader(self, version_path: Path) -> Loader: ...
+
+    def inspect(self, version_path: Path) -> Inspection:
+        """What the version's files say of it, read without the framework.
+
+        Raises:
+            LoadFailed: they cannot be read.
+        """
+        ...
 
 
 class AvailableModel(Protocol):

@@ -53,7 +53,7 @@ class Signature:
         outputs: by alias, in sorted order.
         method_name: as exported; says which of predict, classify and regress it is meant for.
         takes_examples: whether its graph parses serialised tf.Examples, which its string input must then hold.
-        defaults: by alias, the value for an input that a gRPC request leaves out, as TensorProto's JSON.
+        defaults: by alias, the value for an input that a gRPC request leaves out, a serialised TensorProto.
     """
 
     name: str
@@ -61,7 +61,7 @@ class Signature:
     outputs: Mapping[str, TensorSpec]
     method_name: str = METHOD_NAMES["predict"]
     takes_examples: bool = False
-    defaults: Mapping[str, object] = field(default_factory=dict[str, object])
+    defaults: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
 
 
 def narrowed(signature: Signature, aliases: Sequence[str]) -> Signature:

@@ -8,5 +8,9 @@ GROUP = "unstuck.engines"
 
 
 def installed() -> list[Engine]:
-    """Every engine that is installed, its framework not yet imported."""
-    return [entry.load() for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name)]
+    """Every engine that is installed, its framework not yet imported.
+
+    TensorFlow's is the first: as with TensorFlow Serving, a folder with a SavedModel and more is a SavedModel.
+    """
+    entries = sorted(entry_points(group=GROUP), key=lambda entry: (entry.name != "tensorflow", entry.name))
+    return [entry.load() for entry in entries]

@@ -17,6 +17,7 @@ FIRST_TRIAL = 16
 LAST_TRIAL = 8192
 LEAST_TOGETHER = 2
 MAX_TOGETHER = 64
+MAX_KEYS = 4096  # of what is learned; requests choose some of them, and it is soon learned again
 
 Result = TypeVar("Result")
 
@@ -73,6 +74,8 @@ class Placement:
 
     def run(self, key: Hashable, work: Callable[[], Result]) -> Result:
         """Runs in the calling thread, and learns how long calls of this kind take."""
+        if len(self._times) >= MAX_KEYS:
+            self._times.clear()
         times = self._times.get(key) or self._times.setdefault(key, RunTimes())
         clock, cpu = perf_counter_ns(), thread_time_ns()
         try:
@@ -94,10 +97,12 @@ class GroupSizes:
     def learn(self, key: Hashable, calls: int, took_ns: int) -> None:
         """Counts a run of ``calls`` calls that took ``took_ns`` of CPU time."""
         most = self.most(key)
+        if len(self._most) >= MAX_KEYS:
+            self._most.clear()
         if took_ns > SHORT_NS:
             self._most[key] = max(LEAST_TOGETHER, calls // 2)
         elif calls >= most < MAX_TOGETHER:
-            self._most[key] = most * 2
+            self._most[key] = min(MAX_TOGETHER, most * 2)
 
 
 def _percentile(values: deque[int], percent: int) -> int:

@@ -1,6 +1,7 @@
 """Predict: from a model spec and a request that can be bound, to outputs by alias."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol, TypeVar, cast
 
@@ -132,3 +133,12 @@ def about(model: AvailableModel, signature: Signature, error: UnstuckError) -> U
     """``error`` with a message that names the model and the signature."""
     error.message = f"Model {model.name!r} version {model.version}, signature {signature.name!r}: {error.message}"
     return error
+
+
+@contextmanager
+def errors_about(model: AvailableModel, signature: Signature) -> Generator[None]:
+    """Makes the errors raised inside name the model and the signature."""
+    try:
+        yield
+    except UnstuckError as error:
+        raise about(model, signature, error) from error

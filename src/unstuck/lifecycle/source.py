@@ -8,7 +8,7 @@ from unstuck.errors import SetupError
 
 @dataclass(frozen=True, slots=True)
 class VersionPath:
-    """One version's folder."""
+    """One version's folder, or its file."""
 
     version: int
     path: Path
@@ -21,7 +21,8 @@ def versions_in(base_path: Path) -> list[VersionPath]:
         SetupError: the folder does not exist, or has no numbered folder in it.
     """
     if not base_path.is_dir():
-        raise SetupError(f"{base_path} is not a folder.", hint=_nearest_existing(base_path))
+        what = "does not exist" if base_path.suffix and not base_path.exists() else "is not a folder"
+        raise SetupError(f"{base_path} {what}.", hint=_nearest_existing(base_path))
     found = [
         VersionPath(int(child.name), child)
         for child in base_path.iterdir()
@@ -37,8 +38,9 @@ def versions_in(base_path: Path) -> list[VersionPath]:
 
 
 def version_folder(path: Path) -> VersionPath:
-    """``path`` itself as a version: its number where its name is one, else 1."""
-    return VersionPath(int(path.name) if path.name.isascii() and path.name.isdigit() else 1, path)
+    """``path`` itself as a version: its number where its name is one (of a file, its folder's), else 1."""
+    name = path.parent.name if path.is_file() else path.name
+    return VersionPath(int(name) if name.isascii() and name.isdigit() else 1, path)
 
 
 def _nearest_existing(path: Path) -> str:

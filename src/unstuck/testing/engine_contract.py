@@ -7,7 +7,7 @@ failures readable.
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,7 +16,7 @@ import pytest
 
 from unstuck.core.dtypes import FLOAT, INT64, STRING
 from unstuck.core.servables import Engine, Servable
-from unstuck.core.signatures import Signature, Tensor
+from unstuck.core.signatures import Signature, Tensor, narrowed
 from unstuck.errors import Code, EngineError, LoadFailed
 
 THREADS, RUNS_A_THREAD = 8, 50
@@ -30,10 +30,13 @@ class EngineContract:
     Attributes:
         engine: the engine.
         framework: the module that importing the engine must not import.
+        one_input: models with signatures of one input each, as exports of ``unstuck.testing``, and a tensor that some
+            of them take.
     """
 
     engine: ClassVar[Engine]
     framework: ClassVar[str]
+    one_input: ClassVar[Sequence[tuple[Callable[[Path], Path], Tensor]]]
 
     @classmethod
     def export(cls, base_path: Path) -> Path:
@@ -100,6 +103,41 @@ class EngineContract:
             assert type(array) is np.ndarray
             assert array.dtype == signature.outputs[alias].dtype.numpy
             assert all(type(value) is bytes for value in array.flat) or array.dtype != object
+
+    @pytest.mark.parametrize(
+        "aliases",
+        [["total"], ["shouted"], ["pair_bytes", "doubled"], ["total", "shouted", "pair_bytes", "doubled"]],
+        ids=",".join,
+    )
+    def test_a_narrowed_signature_gives_its_outputs_in_its_order(
+        self, servable: Servable, signature: Signature, aliases: list[str]
+    ) -> None:
+        inputs = _inputs(3)
+        everything = servable.run(signature, inputs)
+        for _ in range(2):
+            outputs = servable.run(narrowed(signature, aliases), inputs)
+            assert [*outputs] == aliases
+            for alias, array in outputs.items():
+                assert array.dtype == everything[alias].dtype
+                assert array.tolist() == everything[alias].tolist()
+        _check(inputs, servable.run(signature, inputs))
+
+    def test_running_several_signatures_gives_what_each_gives_alone(self, tmp_path: Path) -> None:
+        for number, (export, tensor) in enumerate(self.one_input):
+            loader = self.engine.loader(export(tmp_path / str(number)))
+            servable = loader.load()
+            fitting = [each for each in servable.signatures.values() if _takes(each, tensor)]
+            assert fitting, f"{export.__name__} has signatures for {tensor.dtype}"
+            alone = [servable.run(each, dict.fromkeys(each.inputs, tensor)) for each in fitting]
+            for order in (slice(None), slice(None, None, -1), slice(1), slice(1, None)):
+                for _ in range(2):
+                    together = servable.run_all(fitting[order], tensor)
+                    assert len(together) == len(fitting[order])
+                    for got, want in zip(together, alone[order], strict=True):
+                        assert [*got] == [*want]
+                        assert all(got[alias].dtype == want[alias].dtype for alias in want)
+                        assert all(got[alias].tolist() == want[alias].tolist() for alias in want)
+            loader.unload()
 
     def test_strings_are_any_bytes(self, servable: Servable, signature: Signature) -> None:
         texts = [b"", b"\0", b"a\0b\0", b"\xff\xfe", "é😀".encode(), b"x" * 100_000]
@@ -172,6 +210,11 @@ class EngineContract:
 
     def test_a_loader_that_loaded_nothing_can_be_unloaded(self, version_path: Path) -> None:
         self.engine.loader(version_path).unload()
+
+
+def _takes(signature: Signature, tensor: Tensor) -> bool:
+    inputs = [*signature.inputs.values()]
+    return len(inputs) == 1 and inputs[0].dtype.numpy == tensor.dtype
 
 
 def _inputs(rows: int, seed: int = 0) -> dict[str, Any]:

@@ -87,10 +87,11 @@ def test_tensorflow_model_server_serves_no_rest_unless_told(monkeypatch, capsys)
         "unstuck, unstuck.cli.main",
         "unstuck.config.flags, unstuck.codecs.predict_json, unstuck.inference.predict, unstuck.lifecycle.manager",
         "unstuck.engines.tensorflow, unstuck.testing.models",
+        "unstuck.engines.onnx, unstuck.testing.onnx_models",
     ],
 )
 def test_importing_pulls_in_no_framework(modules):
-    heavy = "{'tensorflow', 'granian', 'uvloop'}"
+    heavy = "{'tensorflow', 'onnxruntime', 'onnx', 'granian', 'uvloop'}"
     script = f"import {modules}; import sys; print(sorted({heavy} & sys.modules.keys()))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
     assert (done.stdout, done.stderr, done.returncode) == ("[]\n", "", 0)
@@ -101,3 +102,10 @@ def test_the_cli_starts_lightly():
     script = "import unstuck.cli.main, sys; print('numpy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
     assert done.stdout == "False\n"
+
+
+def test_help_of_serve_imports_no_framework():
+    script = "from unstuck.cli.main import main; import sys; main(['serve', '--help']); "
+    script += "print(sorted({'tensorflow', 'onnxruntime'} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout.splitlines()[-1] == "[]"

@@ -38,6 +38,8 @@ def test_a_missing_folder_says_what_is_there_instead(tmp_path):
     with pytest.raises(SetupError, match="half_plus_tow/1 is not a folder") as caught:
         versions_in(tmp_path / "half_plus_tow" / "1")
     assert caught.value.hint == f"{tmp_path} exists and has half_plus_two."
+    with pytest.raises(SetupError, match=r"m\.onnx does not exist\. .* exists and has half_plus_two\."):
+        versions_in(tmp_path / "m.onnx")
     (tmp_path / "file").write_text("")
     with pytest.raises(SetupError, match="file is not a folder"):
         versions_in(tmp_path / "file")
@@ -47,3 +49,12 @@ def test_a_missing_folder_says_what_is_there_instead(tmp_path):
 def test_a_folder_that_is_a_version_itself(tmp_path, name, version):
     found = version_folder(tmp_path / name)
     assert (found.version, found.path) == (version, tmp_path / name)
+
+
+@pytest.mark.parametrize(("folder", "version"), [("7", 7), ("models", 1)])
+def test_a_file_has_the_version_of_its_folder(tmp_path, folder, version):
+    file = tmp_path / folder / "12"
+    file.parent.mkdir()
+    file.write_bytes(b"")
+    found = version_folder(file)
+    assert (found.version, found.path) == (version, file)

@@ -65,9 +65,9 @@ class PredictBatches:
     def _answer_together(self, key: Hashable, group: Sequence[tuple[PendingCall, PreparedCall]]) -> bool:
         """Answers all or none: whatever is special about one call is for it alone to hear."""
         calls = [call for _, call in group]
-        if not all(self._placement.is_short(call.key()) for call in calls):
+        kind = calls[0].key()
+        if not self._placement.is_short(kind):
             return False
-        kind = (len(calls).bit_length(), *calls[0].key())
         start = thread_time_ns()
         try:
             payloads = self._placement.run(kind, partial(self._run_together, calls))

@@ -15,7 +15,7 @@ from unstuck.core.signatures import Tensors
 from unstuck.errors import UnsupportedType
 from unstuck.inference import examples as use_cases
 from unstuck.inference.examples import Answered, Classes, Task
-from unstuck.inference.predict import PreparedCall, prepare
+from unstuck.inference.predict import PreparedCall, errors_about, prepare
 from unstuck.proto.wire.inference_pb2 import ClassificationRequest, RegressionRequest
 
 PREDICTION_SERVICE = "tensorflow.serving.PredictionService"
@@ -84,7 +84,10 @@ class GrpcService:
         request = examples_proto.parse(ClassificationRequest, payload)
         answered = use_cases.classify(self._models, request.spec, request.signature_name, request.examples)
         assert isinstance(answered.result, Classes)
-        return Answer(examples_proto.encode_classes(_source(answered), answered.result.labels, answered.result.scores))
+        with errors_about(answered.model, answered.signature):
+            return Answer(
+                examples_proto.encode_classes(_source(answered), answered.result.labels, answered.result.scores)
+            )
 
     def regress(self, payload: bytes) -> Answer:
         request = examples_proto.parse(RegressionRequest, payload)
@@ -99,7 +102,8 @@ class GrpcService:
         for answered in use_cases.multi_inference(self._models, tasks, request.examples):
             result = answered.result
             if isinstance(result, Classes):
-                encoder.add_classes(_source(answered), result.labels, result.scores)
+                with errors_about(answered.model, answered.signature):
+                    encoder.add_classes(_source(answered), result.labels, result.scores)
             else:
                 encoder.add_values(_source(answered), result.values)
         return Answer(encoder.encode())

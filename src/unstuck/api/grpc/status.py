@@ -53,14 +53,15 @@ def warning_metadata(warnings: list[str]) -> Metadata:
     """Trailing metadata that says what of a request was not used as sent."""
     if not warnings:
         return []
-    text = "; ".join(warnings).encode("ascii", "backslashreplace").decode()
-    return [(WARNING_KEY, " ".join(text.split())[:MAX_HINT_BYTES])]
+    text = " ".join("; ".join(warnings).split()).encode("ascii", "backslashreplace").decode()
+    printable = "".join(each if each.isprintable() else f"\\x{ord(each):02x}" for each in text)
+    return [(WARNING_KEY, printable[:MAX_HINT_BYTES])]
 
 
 def _cut(text: str, most_bytes: int) -> str:
     """``text``, cut between two characters to ``most_bytes`` of UTF-8 and a mark that says so."""
     encoded = text.encode(errors="replace")
-    return text if len(encoded) <= most_bytes else encoded[:most_bytes].decode(errors="ignore") + CUT
+    return encoded.decode() if len(encoded) <= most_bytes else encoded[:most_bytes].decode(errors="ignore") + CUT
 
 
 def _reason(cause: str) -> str:

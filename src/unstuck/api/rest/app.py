@@ -16,6 +16,7 @@ from unstuck.core.models import ModelSpec, State, VersionStatus
 from unstuck.core.servables import Models
 from unstuck.errors import NotFound
 from unstuck.inference.examples import Classes, classify, regress
+from unstuck.inference.predict import errors_about
 
 CACHED_ROUTES = 1024
 CORS_HEADERS = [
@@ -145,10 +146,12 @@ class RestApp:
     def _about_examples(self, route: Route, body: bytes) -> Response:
         request = json_examples.parse(body)
         use_case = classify if route.action is Action.CLASSIFY else regress
-        result = use_case(self._models, route.spec, request.signature_name, request.examples).result
-        if isinstance(result, Classes):
-            return Response(200, json_examples.encode_classes(result.labels, result.scores))
-        return Response(200, json_examples.encode_values(result.values))
+        answered = use_case(self._models, route.spec, request.signature_name, request.examples)
+        result = answered.result
+        with errors_about(answered.model, answered.signature):
+            if isinstance(result, Classes):
+                return Response(200, json_examples.encode_classes(result.labels, result.scores))
+            return Response(200, json_examples.encode_values(result.values))
 
     def _about_model(self, route: Route) -> Response:
         spec = route.spec

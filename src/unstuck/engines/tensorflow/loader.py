@@ -4,10 +4,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unstuck.core.servables import Loader
-from unstuck.engines.tensorflow import graph, ops
+from unstuck.engines.tensorflow import graph, meta_graph, ops, pipeline
 from unstuck.engines.tensorflow.runtime import tf
 from unstuck.engines.tensorflow.servable import SavedModelServable
 from unstuck.errors import LoadFailed
+from unstuck.pipeline.document import PLACE, PipelineError, read_pipeline
 
 if TYPE_CHECKING:
     from unstuck.engines.tensorflow import TensorFlowEngine
@@ -25,14 +26,23 @@ class SavedModelLoader(Loader):
         self._session: Any = None
 
     def load(self) -> SavedModelServable:
-        meta_graph = graph.read_meta_graph(self._path, self._engine.tags)
-        signatures = graph.signatures_of(meta_graph)
-        ops.ensure_registered(graph.op_names(meta_graph), self._engine.op_libraries)
+        exported = graph.read_meta_graph(self._path, self._engine.tags)
+        signatures = meta_graph.signatures_of(exported)
+        ops.ensure_registered(meta_graph.op_names(exported), self._engine.op_libraries)
         session = tf.compat.v1.Session(graph=tf.Graph())
         try:
             with session.graph.as_default():
                 tf.compat.v1.saved_model.loader.load(session, list(self._engine.tags), str(self._path))
-                servable = SavedModelServable(session, signatures, graph.stateless_signatures(meta_graph))
+                stateless = graph.stateless_signatures(exported)
+                if pipeline_file := self._pipeline_file():
+                    signatures, _ = pipeline.wrap(
+                        session, signatures, read_pipeline(pipeline_file), pipeline_file.parent
+                    )
+                    stateless |= {name for name in signatures if name.removesuffix(pipeline.UNPREPARED) in stateless}
+                servable = SavedModelServable(session, signatures, stateless)
+        except PipelineError:
+            session.close()
+            raise
         except Exception as error:
             session.close()
             raise LoadFailed(
@@ -40,6 +50,10 @@ class SavedModelLoader(Loader):
             ) from error
         self._session = session
         return servable
+
+    def _pipeline_file(self) -> Path | None:
+        beside = self._path / PLACE
+        return self._engine.pipeline_file or (beside if beside.is_file() else None)
 
     def unload(self) -> None:
         if self._session is not None:

@@ -38,11 +38,13 @@ class SavedModelServable(Servable):
 
     def run(self, signature: Signature, inputs: Tensors) -> dict[str, Tensor]:
         try:
-            call = self._calls[signature.name]
-            if len(signature.outputs) != call.output_count:
+            call = self._calls.get(signature.name)
+            if call is None:
+                raise EngineError("It gives no tensor, so it cannot be called.", code=Code.INVALID_ARGUMENT)
+            if signature is not self._signatures[signature.name]:
                 call = self._other_call((signature.name, *signature.outputs), signature)
             return call(inputs)
-        except tf.errors.OpError as error:
+        except (tf.errors.OpError, UnicodeDecodeError) as error:
             raise _failed(error, signature, inputs) from error
 
     def run_all(self, signatures: Sequence[Signature], tensor: Tensor) -> list[dict[str, Tensor]]:
@@ -58,7 +60,7 @@ class SavedModelServable(Servable):
         try:
             call = self._other_call(tuple((each.name, *each.outputs) for each in signatures), union)
             outputs = call(dict.fromkeys(union.inputs, tensor))
-        except tf.errors.OpError as error:
+        except (tf.errors.OpError, UnicodeDecodeError) as error:
             raise _failed(error, signatures[0], dict.fromkeys(signatures[0].inputs, tensor)) from error
         return [{alias: outputs[f"{each.name}/{alias}"] for alias in each.outputs} for each in signatures]
 
@@ -82,7 +84,6 @@ class _Call:
         self._feeds = tuple(feeds)
         names = list(dict.fromkeys(fetches.values()))  # two aliases may share one tensor; a Session fetches it once
         self._aliases = tuple((alias, names.index(name)) for alias, name in fetches.items())
-        self.output_count = len(fetches)
         options = config_pb2.CallableOptions()
         options.feed.extend(feeds.values())
         options.fetch.extend(names)
@@ -116,15 +117,12 @@ def _readable_names(graph: Any, signatures: Iterable[Signature]) -> dict[str, st
 
 
 def _failed(error: Any, signature: Signature, inputs: Tensors) -> EngineError:
-    return EngineError(
-        f"TensorFlow failed: {_reason(error)}",
-        code=Code.from_number(error.error_code),
-        hint=_what_came(signature, inputs),
-    )
-
-
-def _reason(error: Any) -> str:
-    return str(error.message).split("\n")[0].strip()
+    if isinstance(error, UnicodeDecodeError):  # TensorFlow's message quotes bytes of an input; its code is lost
+        text, code = bytes(error.object).decode(errors="backslashreplace"), Code.INVALID_ARGUMENT
+    else:
+        text, code = str(error.message), Code.from_number(error.error_code)
+    reason = text.split("\n")[0].strip()
+    return EngineError(f"TensorFlow failed: {reason}", code=code, hint=_what_came(signature, inputs))
 
 
 def _what_came(signature: Signature, inputs: Tensors) -> str:

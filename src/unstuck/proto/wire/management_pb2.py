@@ -17,7 +17,7 @@ from unstuck.proto.wire import error_pb2 as unstuck_dot_proto_dot_wire_dot_error
 from unstuck.proto.wire import model_pb2 as unstuck_dot_proto_dot_wire_dot_model__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#unstuck/proto/wire/management.proto\x12\x1funstuck.wire.tensorflow.serving\x1a\x1funstuck/proto/wire/config.proto\x1a\x1eunstuck/proto/wire/error.proto\x1a\x1eunstuck/proto/wire/model.proto\"]\n\x0bStatusProto\x12\x37\n\nerror_code\x18\x01 \x01(\x0e\x32#.unstuck.wire.tensorflow.error.Code\x12\x15\n\rerror_message\x18\x02 \x01(\t\"\x82\x02\n\x12ModelVersionStatus\x12\x0f\n\x07version\x18\x01 \x01(\x03\x12H\n\x05state\x18\x02 \x01(\x0e\x32\x39.unstuck.wire.tensorflow.serving.ModelVersionStatus.State\x12<\n\x06status\x18\x03 \x01(\x0b\x32,.unstuck.wire.tensorflow.serving.StatusProto\"S\n\x05State\x12\x0b\n\x07UNKNOWN\x10\x00\x12\t\n\x05START\x10\n\x12\x0b\n\x07LOADING\x10\x14\x12\r\n\tAVAILABLE\x10\x1e\x12\r\n\tUNLOADING\x10(\x12\x07\n\x03\x45ND\x10\x32\"W\n\x15GetModelStatusRequest\x12>\n\nmodel_spec\x18\x01 \x01(\x0b\x32*.unstuck.wire.tensorflow.serving.ModelSpec\"k\n\x16GetModelStatusResponse\x12Q\n\x14model_version_status\x18\x01 \x03(\x0b\x32\x33.unstuck.wire.tensorflow.serving.ModelVersionStatus\"o\n\x13ReloadConfigRequest\x12\x42\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\x32.unstuck.wire.tensorflow.serving.ModelServerConfig\x12\x14\n\x0cmetric_names\x18\x02 \x03(\t\"H\n\x06Metric\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1e\n\x14int64_value_increase\x18\x02 \x01(\x03H\x00\x42\x10\n\x0evalue_increase\"\x8d\x01\n\x14ReloadConfigResponse\x12<\n\x06status\x18\x01 \x01(\x0b\x32,.unstuck.wire.tensorflow.serving.StatusProto\x12\x37\n\x06metric\x18\x02 \x03(\x0b\x32\'.unstuck.wire.tensorflow.serving.Metricb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#unstuck/proto/wire/management.proto\x12\x1funstuck.wire.tensorflow.serving\x1a\x1funstuck/proto/wire/config.proto\x1a\x1eunstuck/proto/wire/error.proto\x1a\x1eunstuck/proto/wire/model.proto\"x\n\x0bStatusProto\x12\x43\n\nerror_code\x18\x01 \x01(\x0e\x32#.unstuck.wire.tensorflow.error.CodeR\nerror_code\x12$\n\rerror_message\x18\x02 \x01(\tR\rerror_message\"\x82\x02\n\x12ModelVersionStatus\x12\x0f\n\x07version\x18\x01 \x01(\x03\x12H\n\x05state\x18\x02 \x01(\x0e\x32\x39.unstuck.wire.tensorflow.serving.ModelVersionStatus.State\x12<\n\x06status\x18\x03 \x01(\x0b\x32,.unstuck.wire.tensorflow.serving.StatusProto\"S\n\x05State\x12\x0b\n\x07UNKNOWN\x10\x00\x12\t\n\x05START\x10\n\x12\x0b\n\x07LOADING\x10\x14\x12\r\n\tAVAILABLE\x10\x1e\x12\r\n\tUNLOADING\x10(\x12\x07\n\x03\x45ND\x10\x32\"W\n\x15GetModelStatusRequest\x12>\n\nmodel_spec\x18\x01 \x01(\x0b\x32*.unstuck.wire.tensorflow.serving.ModelSpec\"\x81\x01\n\x16GetModelStatusResponse\x12g\n\x14model_version_status\x18\x01 \x03(\x0b\x32\x33.unstuck.wire.tensorflow.serving.ModelVersionStatusR\x14model_version_status\"o\n\x13ReloadConfigRequest\x12\x42\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\x32.unstuck.wire.tensorflow.serving.ModelServerConfig\x12\x14\n\x0cmetric_names\x18\x02 \x03(\t\"H\n\x06Metric\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1e\n\x14int64_value_increase\x18\x02 \x01(\x03H\x00\x42\x10\n\x0evalue_increase\"\x8d\x01\n\x14ReloadConfigResponse\x12<\n\x06status\x18\x01 \x01(\x0b\x32,.unstuck.wire.tensorflow.serving.StatusProto\x12\x37\n\x06metric\x18\x02 \x03(\x0b\x32\'.unstuck.wire.tensorflow.serving.Metricb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -25,19 +25,19 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'unstuck.proto.wire.manageme
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_STATUSPROTO']._serialized_start=169
-  _globals['_STATUSPROTO']._serialized_end=262
-  _globals['_MODELVERSIONSTATUS']._serialized_start=265
-  _globals['_MODELVERSIONSTATUS']._serialized_end=523
-  _globals['_MODELVERSIONSTATUS_STATE']._serialized_start=440
-  _globals['_MODELVERSIONSTATUS_STATE']._serialized_end=523
-  _globals['_GETMODELSTATUSREQUEST']._serialized_start=525
-  _globals['_GETMODELSTATUSREQUEST']._serialized_end=612
-  _globals['_GETMODELSTATUSRESPONSE']._serialized_start=614
-  _globals['_GETMODELSTATUSRESPONSE']._serialized_end=721
-  _globals['_RELOADCONFIGREQUEST']._serialized_start=723
-  _globals['_RELOADCONFIGREQUEST']._serialized_end=834
-  _globals['_METRIC']._serialized_start=836
-  _globals['_METRIC']._serialized_end=908
-  _globals['_RELOADCONFIGRESPONSE']._serialized_start=911
-  _globals['_RELOADCONFIGRESPONSE']._serialized_end=1052
+  _globals['_STATUSPROTO']._serialized_end=289
+  _globals['_MODELVERSIONSTATUS']._serialized_start=292
+  _globals['_MODELVERSIONSTATUS']._serialized_end=550
+  _globals['_MODELVERSIONSTATUS_STATE']._serialized_start=467
+  _globals['_MODELVERSIONSTATUS_STATE']._serialized_end=550
+  _globals['_GETMODELSTATUSREQUEST']._serialized_start=552
+  _globals['_GETMODELSTATUSREQUEST']._serialized_end=639
+  _globals['_GETMODELSTATUSRESPONSE']._serialized_start=642
+  _globals['_GETMODELSTATUSRESPONSE']._serialized_end=771
+  _globals['_RELOADCONFIGREQUEST']._serialized_start=773
+  _globals['_RELOADCONFIGREQUEST']._serialized_end=884
+  _globals['_METRIC']._serialized_start=886
+  _globals['_METRIC']._serialized_end=958
+  _globals['_RELOADCONFIGRESPONSE']._serialized_start=961
+  _globals['_RELOADCONFIGRESPONSE']._serialized_end=1102
 # @@protoc_insertion_point(module_scope)

@@ -1,0 +1,52 @@
+"""``unstuck bake``: a SavedModel with its preparation inside, for any server of SavedModels."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from unstuck.config.flags import Flag, FlagError, parse
+from unstuck.errors import SetupError
+from unstuck.lifecycle.source import versions_in
+
+USAGE = """\
+Usage: unstuck bake MODEL OUT --pipeline=FILE [--saved_model_tags=TAGS]
+
+Writes OUT, a SavedModel that takes the raw inputs of the pipeline FILE and prepares them in its graph. MODEL is a
+version's folder, or one with numbered versions, of which the newest is taken. OUT must not exist. Without --pipeline,
+the one in MODEL's assets.extra/unstuck/pipeline.yaml is used."""
+
+PIPELINE = Flag("pipeline", str, "", "FILE", "the pipeline")
+TAGS = Flag("saved_model_tags", str, "serve", "TAGS", "comma-separated tags of the graph")
+HELP = Flag("help", lambda text: text == "true", False, "", "print this help", boolean=True)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Bakes; returns the exit status.
+
+    Raises:
+        UnstuckError: the arguments, the model or the pipeline do not fit.
+    """
+    given = parse(arguments, (PIPELINE, TAGS, HELP))  # pyright: ignore[reportArgumentType]
+    if given.get(HELP):
+        print(USAGE)
+        return 0
+    if len(given.positional) != 2:
+        raise FlagError(f"Expected MODEL and OUT, got {len(given.positional)} paths.", hint="See unstuck bake --help.")
+    model, out = (Path(path).absolute() for path in given.positional)
+    version = _version(model)
+
+    from unstuck.engines.tensorflow.bake import bake
+    from unstuck.pipeline.document import PLACE, read_pipeline
+
+    file = Path(given.get(PIPELINE)).absolute() if given.get(PIPELINE) else version / PLACE
+    if not file.is_file():
+        raise SetupError(f"There is no pipeline {file}.", hint="Name one with --pipeline=FILE.")
+    declared = read_pipeline(file)
+    bake(version, declared, file.parent, out, tuple(given.get(TAGS).split(",")))
+    print(f"Wrote {out}: {', '.join(declared.signatures)} take{'s' * (len(declared.signatures) == 1)} raw inputs.")
+    return 0
+
+
+def _version(model: Path) -> Path:
+    from unstuck.engines.tensorflow import ENGINE
+
+    return model if ENGINE.recognises(model) else versions_in(model)[-1].path

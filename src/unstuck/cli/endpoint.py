@@ -1,0 +1,107 @@
+"""Inspects a model by the metadata that its server gives over REST: ours, or a stock TensorFlow Serving."""
+
+import re
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from unstuck.core import dtypes
+from unstuck.core.inspection import Inspection
+from unstuck.core.signatures import METHOD_NAMES, Signature, TensorSpec
+from unstuck.errors import SetupError, did_you_mean
+
+TIMEOUT_S = 30
+MAX_BYTES = 64 << 20
+_URL = re.compile(
+    r"(?P<server>https?://[^/]+)/v1/models/(?P<model>[^/:]+)(?P<version>/versions/\d+|/labels/[^/:]+)?(?:/metadata)?/?"
+)
+_DTYPES = {
+    each.proto_name: each
+    for base in (0, 100)
+    for number in range(1, 40)
+    for each in [dtypes.from_number(base + number)]
+}
+
+
+class Endpoint:
+    """A model's URL, taken apart: ``http://host:8501/v1/models/m``, with ``/versions/1`` or ``/labels/stable``."""
+
+    def __init__(self, url: str) -> None:
+        """Raises SetupError where ``url`` is not a model's."""
+        found = _URL.fullmatch(url.split("?", maxsplit=1)[0])
+        if found is None:
+            raise SetupError(
+                f"{url} is not a model's URL.", hint="Expected http://HOST:8501/v1/models/NAME[/versions/N|/labels/L]."
+            )
+        self.server, self.model = found["server"], urllib.parse.unquote(found["model"])
+        self.url = f"{self.server}/v1/models/{found['model']}{found['version'] or ''}"
+
+    def inspect(self) -> tuple[Inspection, int]:
+        """The inspection, and the version that answered.
+
+        Raises:
+            SetupError: no such server, no such model, or an answer that is not metadata.
+        """
+        document = _get(f"{self.url}/metadata")
+        try:
+            version = int(document["model_spec"]["version"])
+            definitions = document["metadata"]["signature_def"]["signature_def"]
+            signatures = {name: _signature(name, each) for name, each in sorted(definitions.items())}
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise SetupError(f"{self.url}/metadata answers no signatures: {type(error).__name__} {error}.") from error
+        signatures.pop("__saved_model_init_op", None)
+        states = ", ".join(
+            f"{each.get('version')} {each.get('state')}" for each in _get(self.url).get("model_version_status", [])
+        )
+        return Inspection("endpoint", signatures, {"versions": states}), version
+
+
+def _get(url: str) -> Any:
+    try:
+        with urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer:
+            return orjson.loads(answer.read(MAX_BYTES))
+    except urllib.error.HTTPError as error:
+        with error:
+            said = error.read(1000).decode(errors="replace").strip()
+        raise SetupError(f"{url} answers {error.code}: {said or error.reason}", hint=_known(url)) from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        raise SetupError(f"{url} cannot be read: {reason}.", hint="Is it the address of the REST API?") from None
+
+
+def _known(url: str) -> str:
+    """The nearest name that the server does serve, where it is ours and says."""
+    found = _URL.fullmatch(url)
+    if found is None:
+        return ""
+    try:
+        with urllib.request.urlopen(f"{found['server']}/readyz", timeout=TIMEOUT_S) as answer:
+            return did_you_mean(found["model"], orjson.loads(answer.read(MAX_BYTES))["models"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
+def _signature(name: str, definition: Mapping[str, Any]) -> Signature:
+    inputs, outputs = (
+        {alias: _spec(alias, info) for alias, info in sorted(definition.get(side, {}).items())}
+        for side in ("inputs", "outputs")
+    )
+    method = str(definition.get("method_name", ""))
+    # What the graph parses cannot be seen from here; who classifies or regresses strings takes tf.Examples.
+    of_examples = method in (METHOD_NAMES["classify"], METHOD_NAMES["regress"])
+    strings = [spec for spec in inputs.values() if spec.dtype.is_string]
+    return Signature(name, inputs, outputs, method, of_examples and len(strings) == len(inputs) == 1)
+
+
+def _spec(alias: str, info: Mapping[str, Any]) -> TensorSpec:
+    shape = info.get("tensor_shape")
+    sizes = None
+    if shape is not None and not shape.get("unknown_rank"):
+        sizes = tuple(None if int(dim["size"]) < 0 else int(dim["size"]) for dim in shape.get("dim", []))
+    return TensorSpec(
+        alias, str(info.get("name", "")), _DTYPES.get(info["dtype"], dtypes.INVALID), sizes, shape is not None
+    )

@@ -1,0 +1,47 @@
+"""The one place that imports ONNX Runtime, with its untyped API behind names of ours."""
+
+import os
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import onnxruntime as _onnxruntime
+
+ort: Any = _onnxruntime
+_state: Any = import_module("onnxruntime.capi.onnxruntime_pybind11_state")
+InvalidArgument: type[Exception] = _state.InvalidArgument
+NotImplementedByRuntime: type[Exception] = _state.NotImplemented
+# They share no base class; a fault in the glue between NumPy and ONNX Runtime is a plain one of Python's.
+ERRORS: tuple[type[Exception], ...] = (
+    *(InvalidArgument, NotImplementedByRuntime, _state.Fail, _state.RuntimeException, _state.EPFail),
+    *(_state.InvalidGraph, _state.InvalidProtobuf, _state.NoSuchFile, _state.NoModel, _state.EngineError),
+    *(RuntimeError, TypeError, ValueError),
+)
+_ONLY_FATAL = 4  # what it would log to stderr is in our own messages
+BFLOAT16 = 16  # onnx.TensorProto.BFLOAT16
+
+
+def new_session(path: Path) -> Any:
+    """A session on the CPU that runs one operator at a time, on every CPU that this process may use."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = _usable_cpus()
+    options.inter_op_num_threads = 1
+    options.log_severity_level = _ONLY_FATAL
+    # Threads that spin between operators take the CPU from other calls, and from the loop.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    session.disable_fallback()
+    return session
+
+
+def run_options() -> Any:
+    """Options for a run; they may be shared by runs at once."""
+    options = ort.RunOptions()
+    options.log_severity_level = _ONLY_FATAL
+    return options
+
+
+def _usable_cpus() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

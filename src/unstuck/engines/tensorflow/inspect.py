@@ -1,0 +1,121 @@
+"""Reads a SavedModel's files without TensorFlow, whose messages alone take three seconds to import."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from google.protobuf import text_format
+from google.protobuf.message import DecodeError
+
+from unstuck.core.inspection import Asset, Inspection, OpCount
+from unstuck.engines.tensorflow.meta_graph import Reach, all_nodes, signatures_of
+from unstuck.engines.tensorflow.preprocessing import steps
+from unstuck.engines.tensorflow.tables import tables
+from unstuck.errors import LoadFailed
+from unstuck.proto.wire.saved_model_pb2 import MetaGraphDef, SavedModel
+
+INIT_SIGNATURE = "__saved_model_init_op"
+
+# What an op can do beside computing, as `saved_model_cli scan` and TensorFlow's security guide name it.
+_FILES = "reads files of the server's machine"
+_WRITES = "writes files on the server's machine"
+_PYTHON = "calls Python of the process that exported the model, and fails in any other"
+# fmt: off
+UNSAFE = {
+    "ReadFile": _FILES, "MatchingFiles": _FILES, "WholeFileReader": _FILES, "WholeFileReaderV2": _FILES,
+    "TextLineReaderV2": _FILES, "TFRecordReaderV2": _FILES, "TextLineDataset": _FILES, "TFRecordDataset": _FILES,
+    "FixedLengthRecordDatasetV2": _FILES, "WriteFile": _WRITES, "DebugIdentityV2": _WRITES,
+    "PyFunc": _PYTHON, "PyFuncStateless": _PYTHON, "EagerPyFunc": _PYTHON,
+    "PrintV2": "writes to the server's standard error", "Print": "writes to the server's standard error",
+    "RemoteCall": "runs functions on other machines", "Send": "sends tensors to other machines",
+    "Recv": "waits for tensors of other machines",
+}
+# fmt: on
+# Every export has these for its own saving; they are unsafe where a signature runs them.
+UNSAFE_IF_RUN = {"SaveV2": _WRITES, "MergeV2Checkpoints": _WRITES, "RestoreV2": _FILES, "SaveSlices": _WRITES}
+
+
+def inspect(version_path: Path, tags: Sequence[str]) -> Inspection:
+    """What the SavedModel in ``version_path`` holds: of its graph with ``tags``, or of the only one.
+
+    Raises:
+        LoadFailed: no readable saved_model.pb, or several graphs and none with ``tags``.
+    """
+    saved_model = _read(version_path)
+    meta_graph = _meta_graph(saved_model, version_path, tags)
+    signatures = {name: each for name, each in signatures_of(meta_graph).items() if name != INIT_SIGNATURE}
+    reach = Reach(meta_graph)
+    run: dict[tuple[str, str], Any] = {}
+    for definition in meta_graph.signature_def.values():
+        run |= reach.nodes(definition)
+    return Inspection(
+        format="SavedModel",
+        signatures=signatures,
+        facts=_facts(saved_model, meta_graph),
+        size_bytes=sum(file.stat().st_size for file in version_path.rglob("*") if file.is_file()),
+        assets=tuple(_assets(version_path)),
+        tables=tuple(tables(meta_graph, version_path / "assets")),
+        preprocessing=tuple(steps(run)),
+        ops=tuple(_ops(meta_graph, run, reach.functions)),
+    )
+
+
+def _read(version_path: Path) -> SavedModel:
+    saved_model = SavedModel()
+    binary, text = version_path / "saved_model.pb", version_path / "saved_model.pbtxt"
+    try:
+        if binary.is_file():
+            saved_model.ParseFromString(binary.read_bytes())
+        else:
+            text_format.Parse(text.read_bytes(), saved_model, allow_unknown_field=True)
+    except (OSError, DecodeError, text_format.ParseError) as error:
+        raise LoadFailed(f"{version_path} has no readable saved_model.pb: {error}") from error
+    if not saved_model.meta_graphs:
+        raise LoadFailed(f"{version_path}/saved_model.pb holds no graph: the file is empty or cut off.")
+    return saved_model
+
+
+def _meta_graph(saved_model: SavedModel, version_path: Path, tags: Sequence[str]) -> MetaGraphDef:
+    by_tags = {tuple(sorted(each.meta_info_def.tags)): each for each in saved_model.meta_graphs}
+    if len(by_tags) == 1:
+        return next(iter(by_tags.values()))
+    found = by_tags.get(tuple(sorted(tags)))
+    if found is None:
+        raise LoadFailed(
+            f"{version_path} has no graph with the tags {','.join(tags)!r}; it has {_listed_tags(saved_model)}.",
+            hint="Name one with --saved_model_tags.",
+        )
+    return found
+
+
+def _facts(saved_model: SavedModel, meta_graph: MetaGraphDef) -> dict[str, str]:
+    versions = meta_graph.graph_def.versions
+    return {
+        "exported by": f"TensorFlow {meta_graph.meta_info_def.tensorflow_version or 'of an unknown version'}",
+        "graph version": f"{versions.producer} (runs in {versions.min_consumer} and later)",
+        "tags": _listed_tags(saved_model),
+    }
+
+
+def _listed_tags(saved_model: SavedModel) -> str:
+    return " or ".join(",".join(sorted(each.meta_info_def.tags)) or "(none)" for each in saved_model.meta_graphs)
+
+
+def _assets(version_path: Path) -> list[Asset]:
+    found: list[Asset] = []
+    for folder in ("assets", "assets.extra"):
+        for file in sorted((version_path / folder).rglob("*")):
+            if file.is_file():
+                found.append(Asset(file.relative_to(version_path).as_posix(), file.stat().st_size))
+    return found
+
+
+def _ops(meta_graph: MetaGraphDef, run: Mapping[tuple[str, str], Any], functions: Mapping[str, Any]) -> list[OpCount]:
+    counts = Counter(str(node.op) for node in run.values() if node.op not in functions)
+    found = [OpCount(op, count, (UNSAFE | UNSAFE_IF_RUN).get(op, "")) for op, count in counts.most_common()]
+    elsewhere = Counter(node.op for node in all_nodes(meta_graph.graph_def) if node.op in UNSAFE)
+    for op, count in (elsewhere - counts).most_common():
+        if op not in counts:
+            found.append(OpCount(op, count, f"{UNSAFE[op]}; no signature runs it"))
+    return found

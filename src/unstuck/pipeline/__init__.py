@@ -1,0 +1,4 @@
+"""Preparation and mapping, declared beside a model: what clients send, and how it becomes what the model takes.
+
+No framework is known here: an engine compiles the declaration.
+"""
