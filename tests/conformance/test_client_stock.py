@@ -153,6 +153,13 @@ def test_predicts(predict: Any) -> None:
     assert headers["accept-encoding"] == "identity"
 
 
+def test_requests_that_cannot_be_sent(predict: Any) -> None:
+    with pytest.raises(InvalidRequest, match="Look at the headers"):
+        predict(headers={"X": "a\nb"})
+    with Client("http://h\x7f", "m") as client, pytest.raises(InvalidRequest, match="cannot be used"):
+        client.status()
+
+
 def test_reads_what_it_asked_for_compressed(predict: Any) -> None:
     assert predict("zipped", headers={"Accept-Encoding": "gzip"}) == [7.0]
 

@@ -17,8 +17,10 @@ def call(signature: Signature, url: str, *, max_body: int = MAX_BODY_SHOWN) -> s
         for verb in ("classify", "regress"):
             if signature.method_name == METHOD_NAMES[verb]:
                 body = orjson.dumps({"signature_name": signature.name, "examples": [{"FEATURE": 1.0}]}).decode()
-                return f"takes tf.Examples: curl -d '{body}' {url.removesuffix('predict')}{verb}"
+                return f"takes tf.Examples: curl -d {shlex.quote(body)} {url.removesuffix('predict')}{verb}"
         return 'takes serialised tf.Examples: {"b64": "…"}'
+    if not signature.inputs:
+        return "has no inputs, and such a signature cannot be called over REST"
     if not _in_json(signature):
         return "takes or gives complex numbers, which JSON has no form for"
     return _curl(signature, url, max_body)
@@ -38,6 +40,8 @@ def as_product(value: object) -> str:
     """Python text of nested lists that repeat one value: ``[[1.0] * 3] * 2``."""
     if isinstance(value, list):
         items = cast("list[object]", value)
+        if not items:
+            return "[]"
         inner = as_product(items[0])
         return f"[{inner}]" if len(items) == 1 else f"[{inner}] * {len(items)}"
     if isinstance(value, dict):
@@ -48,7 +52,7 @@ def as_product(value: object) -> str:
 
 def python(signature: Signature, url: str) -> str:
     """A Python program without dependencies that calls the signature over REST; empty where JSON cannot."""
-    if signature.takes_examples or not _in_json(signature):
+    if signature.takes_examples or not signature.inputs or not _in_json(signature):
         return ""
     return f"""\
 import json, urllib.request
@@ -67,7 +71,7 @@ def grpc_python(signature: Signature, model: str, address: str) -> str:
     if verb == "Predict":
         imports = "import numpy as np\nfrom tensorflow import make_tensor_proto\n"
         filled = [
-            f"request.inputs[{_text(alias)}].CopyFrom({_tensor(spec, examples=signature.takes_examples)})"
+            f"request.inputs[{_text(alias)}].CopyFrom({_tensor(spec, signature)})"
             for alias, spec in signature.inputs.items()
         ]
     else:
@@ -95,10 +99,12 @@ _METHODS_OF_EXAMPLES = {
 }
 
 
-def _tensor(spec: TensorSpec, *, examples: bool) -> str:
-    shape = [1] if spec.shape is None else [1 if size is None else size for size in spec.shape]
+def _tensor(spec: TensorSpec, signature: Signature) -> str:
+    shape = [1 if size is None else size for size in spec.shape or ()]
+    if spec.shape is None and signature.inputs and "instances" in example_body(signature):
+        shape = [1]  # of any shape: a row, where REST takes rows
     if spec.dtype.is_string:
-        value = 'b"SERIALISED EXAMPLE"' if examples else 'b"text"'
+        value = 'b"SERIALISED EXAMPLE"' if signature.takes_examples else 'b"text"'
         return f"make_tensor_proto(np.full({shape}, {value}, object))"
     return f'make_tensor_proto(np.ones({shape}), "{spec.dtype.name}")'
 

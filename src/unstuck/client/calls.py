@@ -14,7 +14,7 @@ from unstuck.client.messages import Call, Classes, Flow, ModelMetadata, Pause, R
 from unstuck.client.prediction import Prediction
 from unstuck.core.models import ModelSpec, VersionStatus
 from unstuck.core.signatures import DEFAULT_SIGNATURE, Tensor
-from unstuck.errors import Code, InvalidRequest, NotFound, UnknownSignature, UnstuckError
+from unstuck.errors import Code, DeadlineExceeded, InvalidRequest, NotFound, UnknownSignature, UnstuckError
 
 FIRST_PAUSE_S = 0.1
 MAX_PAUSE_S = 5.0
@@ -130,6 +130,11 @@ class Calls:
                 wanted_s = _retry_after_s(reply)
             except Unreachable as unreachable:
                 error = unreachable
+            except (
+                DeadlineExceeded
+            ) as late:  # the transport's, which knows what was left of the time, not what was given
+                whole = f"{late.message.removesuffix('.')} within {patience.timeout_s:g} s."
+                raise DeadlineExceeded(whole, hint=late.hint) from late
             failed += 1
             pause_s = patience.pause_s(failed, wanted_s)
             left_s = patience.left_s(deadline)
@@ -139,7 +144,7 @@ class Calls:
 
 
 def _is_passing(error: UnstuckError) -> bool:
-    """Whether the call was surely not executed, and may be next time."""
+    """Whether the call was turned away, and may be answered next time."""
     return error.code is Code.UNAVAILABLE and not (isinstance(error, Unreachable) and error.may_have_run)
 
 

@@ -93,7 +93,7 @@ class Client(SignatureClient):
             version: which; the newest that serves, unless given.
             label: the version by its label instead.
             timeout_s: for a method with all its tries; None waits forever.
-            retries: how often a call is tried again that surely was not executed: no connection, or UNAVAILABLE.
+            retries: how often a call is tried again that was turned away: no connection, HTTP 503, gRPC's UNAVAILABLE.
             headers: sent with each request; over gRPC as metadata.
             ca_file: certificates (PEM) to trust instead of the system's, for ``https`` and ``grpcs``.
 

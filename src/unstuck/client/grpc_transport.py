@@ -32,7 +32,7 @@ class GrpcTransport:
         try:
             body, call = method.with_call(request.body, timeout=timeout_s, metadata=self._metadata)
         except grpc.RpcError as error:
-            return _failed(self._address, error, timeout_s)
+            return _failed(self._address, error)
         return Reply(Code.OK.number, body, _text(call.trailing_metadata()))
 
     def close(self) -> None:
@@ -53,7 +53,7 @@ class AsyncGrpcTransport:
         try:
             body = await call
         except grpc.RpcError as error:
-            return _failed(self._address, error, timeout_s)
+            return _failed(self._address, error)
         return Reply(Code.OK.number, body, _text(await call.trailing_metadata()))
 
     async def close(self) -> None:
@@ -75,7 +75,7 @@ def _text(trailing: Iterable[tuple[str, str | bytes]] | None) -> dict[str, str]:
     return {key: value for key, value in trailing or () if isinstance(value, str)}
 
 
-def _failed(address: str, error: Any, timeout_s: float | None) -> Reply:
+def _failed(address: str, error: Any) -> Reply:
     """The reply that ``error`` stands for. Raises where there is none: Unreachable, DeadlineExceeded."""
     number, message = int(error.code().value[0]), error.details() or ""
     said = message.lower()
@@ -87,5 +87,5 @@ def _failed(address: str, error: Any, timeout_s: float | None) -> Reply:
         if any(sign in said for sign in _CUT_OFF):
             raise cut_off(address, message) from None
     if number == Code.DEADLINE_EXCEEDED.number and said == "deadline exceeded":
-        raise too_late(address, timeout_s) from None
+        raise too_late(address) from None
     return Reply(number, b"", _text(trailing), message, details)

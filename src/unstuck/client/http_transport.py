@@ -10,7 +10,7 @@ import httpx
 from unstuck.client.address import Address
 from unstuck.client.failures import UnreadableAnswer, cut_off, not_connected, too_late
 from unstuck.client.messages import Reply, Request
-from unstuck.errors import UnstuckError
+from unstuck.errors import InvalidRequest, UnstuckError
 
 GRACE_S = 0.1
 _NOT_CONNECTED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)
@@ -43,11 +43,11 @@ class HttpTransport:
                 for chunk in response.iter_bytes():  # httpx limits each wait, not all of them together
                     body += chunk
                     if deadline is not None and time.monotonic() > deadline:
-                        raise too_late(self._address, timeout_s)
+                        raise too_late(self._address)
             finally:
                 response.close()
         except httpx.HTTPError as error:
-            raise _failure(self._address, error, timeout_s) from error
+            raise _failure(self._address, error) from error
         return _reply(response, bytes(body))
 
     def close(self) -> None:
@@ -70,9 +70,9 @@ class AsyncHttpTransport:
             async with asyncio.timeout(None if timeout_s is None else timeout_s + GRACE_S):
                 response = await self._client.send(built)
         except TimeoutError:
-            raise too_late(self._address, timeout_s) from None
+            raise too_late(self._address) from None
         except httpx.HTTPError as error:
-            raise _failure(self._address, error, timeout_s) from error
+            raise _failure(self._address, error) from error
         return _reply(response, response.content)
 
     async def close(self) -> None:
@@ -83,17 +83,22 @@ def _build(
     client: httpx.Client | httpx.AsyncClient, address: str, request: Request, timeout_s: float | None
 ) -> httpx.Request:
     method = "GET" if request.body is None else "POST"
-    return client.build_request(method, address + request.path, content=request.body, timeout=timeout_s)
+    try:
+        return client.build_request(method, address + request.path, content=request.body, timeout=timeout_s)
+    except httpx.InvalidURL as error:
+        raise InvalidRequest(f"The address {address!r} cannot be used: {error}.") from None
 
 
 def _reply(response: httpx.Response, body: bytes) -> Reply:
     return Reply(response.status_code, body, dict(response.headers))
 
 
-def _failure(address: str, error: httpx.HTTPError, timeout_s: float | None) -> UnstuckError:
+def _failure(address: str, error: httpx.HTTPError) -> UnstuckError:
     why = str(error) or type(error).__name__
     if isinstance(error, _NOT_CONNECTED):
         return not_connected(address, why)
+    if isinstance(error, httpx.LocalProtocolError):
+        return InvalidRequest(f"The request to {address} cannot be sent: {why}.", hint="Look at the headers.")
     if isinstance(error, httpx.TimeoutException):
-        return too_late(address, timeout_s)
+        return too_late(address)
     return UnreadableAnswer(f"{why}.") if isinstance(error, httpx.DecodingError) else cut_off(address, why)

@@ -30,8 +30,10 @@ class _Yaml(yaml.SafeLoader):
     }
 
 
-_Yaml.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), [*"tTfF"])
-_Yaml.add_implicit_resolver(
+cast("Any", _Yaml).add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), [*"tTfF"]
+)
+cast("Any", _Yaml).add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"^[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)[eE][-+]?[0-9]+$"), [*"-+.0123456789"]
 )
 
@@ -53,14 +55,17 @@ def read_pipeline(path: Path) -> Pipeline:
     try:
         pipeline = Pipeline.model_validate(document)
     except ValidationError as error:
-        faults += [_fault(tree, each["loc"], str(each["msg"])) for each in error.errors()]
+        faults += [_fault(tree, each["loc"], _said(each)) for each in error.errors()]
     if pipeline is None or faults:
         raise PipelineError(f"{path}: {'; '.join(dict.fromkeys(faults))}.")
     return pipeline
 
 
-def _twice(node: yaml.Node | None, place: tuple[str, ...]) -> Iterator[str]:
+def _twice(node: yaml.Node | None, place: tuple[str, ...], above: tuple[int, ...] = ()) -> Iterator[str]:
     """A fault for each name that is twice in one mapping: YAML would keep the last, and say nothing."""
+    if id(node) in above:  # an alias of what it is in
+        return
+    above = (*above, id(node))
     if isinstance(node, yaml.MappingNode):
         seen = set[str]()
         for key, value in node.value:
@@ -68,10 +73,14 @@ def _twice(node: yaml.Node | None, place: tuple[str, ...]) -> Iterator[str]:
             if name in seen:
                 yield f"line {key.start_mark.line + 1}, {'.'.join((*place, name))}: it is there twice"
             seen.add(name)
-            yield from _twice(value, (*place, name))
+            yield from _twice(value, (*place, name), above)
     elif isinstance(node, yaml.SequenceNode):
         for at, value in enumerate(node.value):
-            yield from _twice(value, (*place, str(at)))
+            yield from _twice(value, (*place, str(at)), above)
+
+
+def _said(fault: Any) -> str:
+    return f"{fault['loc'][-1]} is required" if fault["type"] == "missing" else str(fault["msg"])
 
 
 def _fault(tree: yaml.Node | None, place: Sequence[int | str], message: str) -> str:

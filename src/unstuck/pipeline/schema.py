@@ -48,7 +48,8 @@ def _step(value: object) -> object:
 def _setting_fault(fault: Any) -> str:
     place = ".".join(map(str, fault["loc"]))
     message = str(fault["msg"]).removeprefix("Value error, ")
-    return f"{place}: {message[:1].lower()}{message[1:]}" if place else message
+    message = message[:1].lower() + message[1:]
+    return f"{place}: {message}" if place else message
 
 
 def _expression(value: object) -> object:
@@ -56,10 +57,14 @@ def _expression(value: object) -> object:
 
 
 def _constant(value: object) -> object:
-    values: list[Any] = cast("list[Any]", value) if isinstance(value, list) else [value]
+    values = _listed(value)
     if value is not None and not (values and (_all(values, str) or _all(values, int, float))):
         raise ValueError("expected a number, text, or a list of numbers or of texts")
     return value
+
+
+def _listed(value: Any) -> list[Any]:
+    return cast("list[Any]", value) if isinstance(value, list) else [value]
 
 
 def _all(values: list[Any], *kinds: type) -> bool:

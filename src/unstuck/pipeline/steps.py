@@ -19,7 +19,7 @@ def _number_or_numbers(value: object) -> object:
     values: list[Any] = cast("list[Any]", value) if isinstance(value, list) else [value]
     if not values or any(isinstance(each, bool) or not isinstance(each, int | float) for each in values):
         raise ValueError("expected a number or a list of numbers")
-    return value
+    return cast("object", value)
 
 
 Positive = Annotated[int, Field(gt=0)]

@@ -1,19 +1,16 @@
 """``unstuck inspect`` on models whose graphs are known; each is read without its framework."""
 
 import json
-import shlex
+import random
 import subprocess
 import sys
-import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
 from unstuck.cli.main import main
-from unstuck.codecs import model_json
-from unstuck.core.dtypes import FLOAT, STRING
+from unstuck.core.dtypes import FLOAT
 from unstuck.core.inspection import why_not_batched
-from unstuck.core.signatures import METHOD_NAMES, Signature, TensorSpec
+from unstuck.core.signatures import Signature, TensorSpec
 from unstuck.errors import LoadFailed
 from unstuck.testing import models, onnx_models
 
@@ -324,68 +321,6 @@ def test_why_not_batched(inputs, outputs, reason):
     assert why_not_batched(Signature("s", *by_alias)) == reason
 
 
-SIGNATURES = {
-    "serving_default": Signature("serving_default", {"x": spec("x", FLOAT, None, 2)}, {"y": spec("y", FLOAT, None)}),
-    "classify": Signature(
-        "classify",
-        {"inputs": TensorSpec("inputs", "inputs:0", STRING, None)},
-        {"scores": spec("scores", FLOAT, None, 2)},
-        METHOD_NAMES["classify"],
-        takes_examples=True,
-    ),
-}
-STATUS = {"model_version_status": [{"version": "3", "state": "AVAILABLE", "status": {}}]}
-
-
-@pytest.fixture
-def stock_server():
-    """A server that answers what TensorFlow Serving does for the model ``a b``, and its 404 for others."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            answers = {
-                "/v1/models/a%20b/metadata": model_json.metadata("a b", 3, SIGNATURES),
-                "/v1/models/a%20b": json.dumps(STATUS).encode(),
-                "/v1/models/odd/metadata": b'{"metadata": {}}',
-            }
-            body = answers.get(self.path, b'{"error": "Could not find any versions of model"}')
-            self.send_response(200 if self.path in answers else 404)
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *arguments):
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-@pytest.mark.parametrize("path", ["/v1/models/a%20b", "/v1/models/a%20b/metadata", "/v1/models/a%20b/"])
-def test_an_endpoint(stock_server, capsys, path):
-    assert main(["inspect", stock_server + path, "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert (found["format"], found["model"], found["version"], found["size_bytes"]) == ("endpoint", "a b", 3, None)
-    assert found["facts"] == {"versions": "3 AVAILABLE"}
-    signature = found["signatures"]["serving_default"]
-    assert signature["inputs"] == {"x": {"dtype": "float", "shape": [-1, 2], "tensor": "x:0"}}
-    assert shlex.split(signature["requests"]["curl"])[-1] == f"{stock_server}/v1/models/a%20b:predict"
-    assert 'insecure_channel("127.0.0.1:8500")' in signature["requests"]["grpc"]
-    assert found["signatures"]["classify"]["takes_examples"]
-    assert found["signatures"]["classify"]["inputs"]["inputs"]["shape"] is None
-
-
-def test_an_endpoint_that_answers_otherwise(stock_server, capsys):
-    assert main(["inspect", f"{stock_server}/v1/models/missing"]) == 1
-    assert "/v1/models/missing/metadata answers 404: " in capsys.readouterr().err
-    assert main(["inspect", f"{stock_server}/v1/models/odd"]) == 1
-    assert "/v1/models/odd/metadata answers no signatures: KeyError" in capsys.readouterr().err
-
-
 def test_several_graphs_and_none_with_the_tags(tmp_path):
     from unstuck.engines.tensorflow import ENGINE
     from unstuck.proto.wire.saved_model_pb2 import MetaGraphDef, SavedModel
@@ -395,3 +330,31 @@ def test_several_graphs_and_none_with_the_tags(tmp_path):
     with pytest.raises(LoadFailed, match="no graph with the tags 'serve'; it has train or gpu,serve"):
         ENGINE.inspect(tmp_path)
     assert main(["inspect", str(tmp_path), "--saved_model_tags=gpu,serve"]) == 0
+
+
+@pytest.mark.parametrize("export", [models.half_plus_two, onnx_models.multi_io], ids=lambda export: export.__name__)
+def test_files_with_wrong_bytes_are_read_or_refused(exported, tmp_path, capsys, export):
+    """An inspection is for files that are not trusted yet: it ends, with an inspection or one message."""
+    rng = random.Random(7)
+    (file,) = [file for file in exported(export).iterdir() if file.name in ("saved_model.pb", "model.onnx")]
+    for _ in range(150):
+        content = bytearray(file.read_bytes())
+        for _ in range(rng.choice([1, 2, 8])):
+            content[rng.randrange(len(content))] = rng.randrange(256)
+        (tmp_path / file.name).write_bytes(content[: rng.choice([len(content), rng.randrange(len(content))])])
+        assert main(["inspect", str(tmp_path)]) in (0, 1)
+        assert capsys.readouterr().err.count("\n") <= 1
+
+
+def test_a_graph_in_a_circle_ends(tmp_path, capsys):
+    path = onnx_models._save(
+        tmp_path / "m", 1, [("Identity", "x", "x", {})], {"x": ("FLOAT", ["n"])}, {"x": ("FLOAT", ["n"])}
+    )
+    assert main(["inspect", str(path)]) == 0
+    assert "Identity 1" in capsys.readouterr().out
+
+
+def test_a_signature_without_inputs_is_called_over_grpc_only(inspected):
+    requests = inspected(models.counter)["signatures"]["get_counter"]["requests"]
+    assert (requests["curl"], requests["python"]) == ("", "")
+    assert 'signature_name = "get_counter"' in requests["grpc"]

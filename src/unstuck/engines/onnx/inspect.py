@@ -102,7 +102,9 @@ def _scalings(model: ModelProto) -> list[str]:
     found: list[str] = []
     for value in model.graph.input:
         name, scalings = value.name, list[str]()
-        while name not in sizes and len(takers.get(name, [])) == 1:
+        seen = {*sizes}
+        while name not in seen and len(takers.get(name, [])) == 1 and takers[name][0].output:
+            seen.add(name)
             (node,) = takers[name]
             if node.op_type in _ARITHMETIC and all(sizes.get(other, MANY) < MANY for other in {*node.input} - {name}):
                 scalings.append(f"{value.name}: {node.op_type} with a constant")
