@@ -4,23 +4,19 @@ import os
 import sys
 import textwrap
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from urllib.parse import quote, urlsplit
 
 import orjson
 
-from unstuck import engines
 from unstuck.cli import calls
 from unstuck.cli.endpoint import Endpoint
+from unstuck.cli.on_disk import find
 from unstuck.config import flags
 from unstuck.config.flags import Flag, FlagError
 from unstuck.config.settings import DEFAULT_GRPC_PORT, DEFAULT_REST_PORT
 from unstuck.core.inspection import Inspection, why_not_batched
-from unstuck.core.servables import Engine
 from unstuck.core.signatures import Signature, TensorSpec
-from unstuck.engines.tensorflow import TensorFlowEngine
-from unstuck.errors import LoadFailed
-from unstuck.lifecycle.source import version_folder, versions_in
 
 WIDTH = 80
 _TOGETHER = "\N{NO-BREAK SPACE}"
@@ -84,22 +80,11 @@ def _served(url: str) -> Subject:
 
 
 def _on_disk(where: str, tags: tuple[str, ...]) -> Subject:
-    (model,) = flags.server_config(flags.parse([where])).models
-    installed = [_configured(engine, tags) for engine in engines.installed()]
-    path = model.base_path
-    is_version = any(engine.recognises(path) for engine in installed)
-    version = version_folder(path) if is_version else versions_in(path)[-1]
-    engine = next((each for each in installed if each.recognises(version.path)), None)
-    if engine is None:
-        known = ", ".join(each.platform for each in installed)
-        raise LoadFailed(f"{version.path} holds no model of a format that is known: {known}.")
-    url = f"http://localhost:{DEFAULT_REST_PORT}/v1/models/{quote(model.name)}"
+    found = find(where, tags)
+    url = f"http://localhost:{DEFAULT_REST_PORT}/v1/models/{quote(found.name)}"
     grpc_address = f"localhost:{DEFAULT_GRPC_PORT}"
-    return Subject(str(version.path), model.name, version.version, engine.inspect(version.path), url, grpc_address)
-
-
-def _configured(engine: Engine, tags: tuple[str, ...]) -> Engine:
-    return replace(engine, tags=tags) if isinstance(engine, TensorFlowEngine) else engine
+    inspection = found.engine.inspect(found.version.path)
+    return Subject(str(found.version.path), found.name, found.version.version, inspection, url, grpc_address)
 
 
 def as_json(subject: Subject) -> dict[str, object]:

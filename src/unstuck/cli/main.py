@@ -13,6 +13,7 @@ Usage: unstuck COMMAND [ARGUMENTS]
 Commands:
   serve PATH…    serve SavedModels and ONNX models over TensorFlow Serving's API
   inspect PATH   show a model's signatures, tables, assets and ops, and how to call it
+  predict URL|PATH   try a model: --input NAME=VALUE, or --csv=FILE
   bake MODEL OUT --pipeline=FILE   write a SavedModel with its preparation inside
 
 unstuck COMMAND --help says more; unstuck --version prints the version."""
@@ -32,8 +33,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _inspect(rest)
     if command == "bake":
         return _bake(rest)
+    if command == "predict":
+        return _predict(rest)
     if command != "serve":
-        hint = did_you_mean(command, ["serve", "inspect", "bake"]) or "unstuck --help lists the commands."
+        hint = did_you_mean(command, ["serve", "inspect", "predict", "bake"]) or "unstuck --help lists the commands."
         print(f"unstuck: There is no command {command!r}. {hint}", file=sys.stderr)
         return 2
     return _serve("unstuck serve", rest, rest_port_default=None)
@@ -62,6 +65,12 @@ def _bake(arguments: Sequence[str]) -> int:
     from unstuck.cli.bake import run
 
     return _reported("unstuck bake", lambda: run(arguments))
+
+
+def _predict(arguments: Sequence[str]) -> int:
+    from unstuck.cli.predict import run
+
+    return _reported("unstuck predict", lambda: run(arguments))
 
 
 def _reported(program: str, command: Callable[[], int]) -> int:

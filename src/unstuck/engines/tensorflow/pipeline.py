@@ -137,7 +137,7 @@ def _value(where: str, expression: Expression, known: Mapping[str, Any], folder:
             raise PipelineError(
                 f"{where}: step {at} ({_STEP_NAMES[type(step)]}): {error.message}.", hint=error.hint
             ) from None
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             reason = str(error).split("\n")[0]
             raise PipelineError(f"{where}: step {at} ({_STEP_NAMES[type(step)]}): {reason}.") from None
     return value

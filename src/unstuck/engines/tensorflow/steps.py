@@ -125,7 +125,7 @@ def _pad(step: steps.Pad, value: Any, _: Path) -> Any:
         raise PipelineError("it takes lists of any length, which split gives")
     try:
         filler = tf.constant(step.value, value.dtype)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise PipelineError(f"its value {step.value!r} is not {value.dtype.name}") from None
     return value.to_tensor(filler, shape=[None, step.length])
 
@@ -168,7 +168,11 @@ def _clip(step: steps.Clip, value: Any, _: Path) -> Any:
     value = _numbers(value)
     if value.dtype.is_integer and not (step.min.is_integer() and step.max.is_integer()):
         raise PipelineError(f"its min and max must be integers, as the value is {value.dtype.name}")
-    least, most = (int(step.min), int(step.max)) if value.dtype.is_integer else (step.min, step.max)
+    least, most = step.min, step.max
+    if value.dtype.is_integer:  # a bound outside of the dtype's range would wrap around
+        least, most = max(int(least), value.dtype.min), min(int(most), value.dtype.max)
+        if least > most:
+            raise PipelineError(f"no {value.dtype.name} is in its range")
     return tf.clip_by_value(value, tf.constant(least, value.dtype), tf.constant(most, value.dtype))
 
 
