@@ -33,7 +33,9 @@ class Step(BaseModel):
 
 
 class Lowercase(Step):
-    """Text to lower case (UTF-8)."""
+    """Text to lower case; with ``ascii_only`` as Keras's TextVectorization does it, which leaves ``É`` as it is."""
+
+    ascii_only: bool = False
 
 
 class Uppercase(Step):

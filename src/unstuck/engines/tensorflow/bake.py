@@ -10,8 +10,8 @@ from unstuck.engines.tensorflow.runtime import loader_impl, tf
 from unstuck.errors import LoadFailed, SetupError
 from unstuck.pipeline.schema import Pipeline
 
-INIT_OP = "__saved_model_init_op"  # the signature that names what a loader runs first
-_OLD_INIT_COLLECTIONS = ("saved_model_main_op", "legacy_init_op")
+INIT_OP = "__saved_model_init_op"  # TensorFlow 2's signature that names what a loader runs first; before, a collection
+_INIT_COLLECTIONS = ("saved_model_main_op", "legacy_init_op")
 
 
 def bake(version_path: Path, declared: Pipeline, folder: Path, out: Path, tags: tuple[str, ...] = ("serve",)) -> None:
@@ -42,7 +42,7 @@ def bake(version_path: Path, declared: Pipeline, folder: Path, out: Path, tags: 
             raise LoadFailed(f"{version_path} cannot be loaded by TensorFlow {tf.__version__}: {error}") from error
         signatures, initializers = pipeline.wrap(session, meta_graph.signatures_of(exported), declared, folder)
         first = [session.graph.as_graph_element(name) for name in _init_ops(exported)]
-        init = tf.group(*first, *initializers, name="unstuck_init") if initializers else None
+        init = tf.group(*first, *initializers, name="unstuck_init") if first or initializers else None
         saved_model = loader_impl.parse_saved_model(str(version_path))
         for written in saved_model.meta_graphs:
             if sorted(written.meta_info_def.tags) == sorted(tags):
@@ -68,18 +68,20 @@ def _rewrite(written: Any, tf_graph: Any, signatures: dict[str, Signature], decl
                 infos[alias].CopyFrom(
                     tf.compat.v1.saved_model.build_tensor_info(tf_graph.get_tensor_by_name(spec.name))
                 )
+        definition.method_name = signatures[name].method_name
         definition.defaults.clear()
-    if init is not None:
-        for collection in _OLD_INIT_COLLECTIONS:
+    if init is not None:  # in a collection, as tf.saved_model.load would make a function of a signature, and fail
+        written.signature_def.pop(INIT_OP, None)
+        for collection in _INIT_COLLECTIONS:
             written.collection_def.pop(collection, None)
-        written.signature_def[INIT_OP].outputs[INIT_OP].name = init.name
+        written.collection_def[_INIT_COLLECTIONS[0]].node_list.value.append(init.name)
 
 
 def _init_ops(exported: Any) -> list[str]:
     """The ops that a loader of the original runs first."""
     if INIT_OP in exported.signature_def:
         return [exported.signature_def[INIT_OP].outputs[INIT_OP].name]
-    for collection in _OLD_INIT_COLLECTIONS:
+    for collection in _INIT_COLLECTIONS:
         if collection in exported.collection_def:
             return list(exported.collection_def[collection].node_list.value)
     return []

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from unstuck.core.dtypes import from_number
-from unstuck.core.signatures import Signature, TensorSpec, show_shape
+from unstuck.core.signatures import METHOD_NAMES, Signature, TensorSpec, show_shape
 from unstuck.engines.tensorflow.runtime import tf
 from unstuck.engines.tensorflow.steps import apply, row_shape
 from unstuck.pipeline.checks import check
@@ -90,6 +90,7 @@ def _wrapped(graph: Any, signature: Signature, declared: SignaturePipeline, fold
         signature,
         inputs={alias: _spec(alias, tensor) for alias, tensor in sorted(raw.items())},
         outputs={alias: _spec(alias, tensor) for alias, tensor in sorted(outputs.items())},
+        method_name=METHOD_NAMES["predict"],  # what it took for classify or regress, tf.Examples, it takes no longer
         takes_examples=False,
         defaults={},
     )

@@ -90,6 +90,18 @@ def _replace(pattern: str, by: str, value: Any) -> Any:
     return _on_values(_strings(value), lambda text: tf.strings.regex_replace(text, pattern, by))
 
 
+def _replaced(step: steps.Replace, value: Any, _: Path) -> Any:
+    # Tried once, as RE2 leaves a text as it is, or half of it, where ``by`` names a group that there is not.
+    try:
+        with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+            tried = session.run(tf.strings.regex_replace("", f"|(?:{step.pattern})", f"<{step.by}>"))
+    except tf.errors.InvalidArgumentError:
+        raise PipelineError(f"its pattern {step.pattern!r} is not a regular expression of RE2") from None
+    if not (tried.startswith(b"<") and tried.endswith(b">")):
+        raise PipelineError(f"{step.by!r} names a group that its pattern does not have")
+    return _replace(step.pattern, step.by, value)
+
+
 def _split(step: steps.Split, value: Any, _: Path) -> Any:
     if isinstance(value, tf.RaggedTensor) or value.shape.rank != 1:
         raise PipelineError(f"it takes one text a row, got shape {row_shape(value)}", hint="Its shape must be [].")
@@ -234,11 +246,13 @@ def _labels(step: steps.Labels, value: Any, _: Path) -> Any:
 
 
 _APPLY: dict[type[steps.Step], Callable[[Any, Any, Path], Any]] = {
-    steps.Lowercase: lambda _, value, __: _on_values(_strings(value), lambda x: tf.strings.lower(x, encoding="utf-8")),
+    steps.Lowercase: lambda step, value, _: _on_values(
+        _strings(value), lambda x: tf.strings.lower(x, encoding="" if step.ascii_only else "utf-8")
+    ),
     steps.Uppercase: lambda _, value, __: _on_values(_strings(value), lambda x: tf.strings.upper(x, encoding="utf-8")),
     steps.Strip: lambda _, value, __: _on_values(_strings(value), tf.strings.strip),
     steps.RemovePunctuation: lambda _, value, __: _replace(PUNCTUATION, "", value),
-    steps.Replace: lambda step, value, _: _replace(step.pattern, step.by, value),
+    steps.Replace: _replaced,
     steps.Split: _split,
     steps.Vocabulary: _vocabulary,
     steps.Hash: lambda step, value, _: _on_values(
