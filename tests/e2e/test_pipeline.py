@@ -1,5 +1,7 @@
 """The mistakes of the seed document, and the pipelines that make up for them: raw requests in, the right tensors in."""
 
+import base64
+import io
 import re
 from pathlib import Path
 from typing import Any
@@ -163,3 +165,25 @@ def test_a_pipeline_that_does_not_fit_keeps_the_model_from_being_served(
     (failure,) = serve({"m": folder}, pipeline_files={"m": wrong}).failures
     assert "'token_idx' does not exist" in str(failure)
     assert "Did you mean 'token_ids'?" in str(failure)
+
+
+def test_image_files_are_decoded_and_scaled_as_in_training(serve: Any, keras: Any, tmp_path: Path) -> None:
+    image = pytest.importorskip("PIL.Image")
+    pixels = keras.Input((8, 8, 3), name="pixels")
+    model = keras.Model(pixels, {"scores": keras.layers.Dense(3)(keras.layers.Flatten()(pixels))})
+    model.export(str(tmp_path / "model" / "1"), verbose=False)
+    steps = [{"decode_image": {"height": 8, "width": 8}}, {"scale": {"factor": 1 / 127.5, "offset": -1.0}}]
+    declared = {"raw": {"file": {"dtype": "string"}}, "inputs": {"pixels": {"from": "file", "steps": steps}}}
+    pipeline = tmp_path / "pipeline.yaml"
+    pipeline.write_text(yaml.safe_dump({"signatures": {"serving_default": declared}}))
+    drawn = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3), np.uint8)
+    files = []
+    for each in drawn:
+        held = io.BytesIO()
+        image.fromarray(each).save(held, "PNG")
+        files.append({"b64": base64.b64encode(held.getvalue()).decode()})
+    server = serve({"m": tmp_path / "model"}, pipeline_files={"m": pipeline})
+    assert not server.failures
+    answer = post(server.url, "m", instances=files)
+    want = np.asarray(model(drawn.astype(np.float32) / 127.5 - 1)["scores"])
+    np.testing.assert_allclose(answer.json()["predictions"], want, rtol=1e-4, atol=1e-5)
