@@ -23,6 +23,10 @@ HEALTH = "grpc.health.v1.Health"
 OPTIONS = {
     "grpc.max_receive_message_length": -1,  # as TensorFlow Serving: tensors are large
     "grpc.max_send_message_length": -1,
+    # Calls that wait to be taken: past the first number they are cancelled at random. A client that opens and resets
+    # 500 streams three times fills the default of 1,000, to its neighbours' harm.
+    "grpc.server.max_pending_requests": 20_000,
+    "grpc.server.max_pending_requests_hard_limit": 40_000,
     "grpc.so_reuseport": 0,  # a second server on the port must fail, not take half of the calls in silence
 }
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
