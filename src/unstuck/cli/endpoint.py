@@ -19,12 +19,6 @@ MAX_BYTES = 64 << 20
 _URL = re.compile(
     r"(?P<server>https?://[^/]+)/v1/models/(?P<model>[^/:]+)(?P<version>/versions/\d+|/labels/[^/:]+)?(?:/metadata)?/?"
 )
-_DTYPES = {
-    each.proto_name: each
-    for base in (0, 100)
-    for number in range(1, 40)
-    for each in [dtypes.from_number(base + number)]
-}
 
 
 class Endpoint:
@@ -103,5 +97,9 @@ def _spec(alias: str, info: Mapping[str, Any]) -> TensorSpec:
     if shape is not None and not shape.get("unknown_rank"):
         sizes = tuple(None if int(dim["size"]) < 0 else int(dim["size"]) for dim in shape.get("dim", []))
     return TensorSpec(
-        alias, str(info.get("name", "")), _DTYPES.get(info["dtype"], dtypes.INVALID), sizes, shape is not None
+        alias,
+        str(info.get("name", "")),
+        dtypes.from_proto_name(info["dtype"]) or dtypes.INVALID,
+        sizes,
+        shape is not None,
     )

@@ -177,8 +177,5 @@ def _spec(alias: str, told: dict[str, Any]) -> TensorSpec:
 
 @cache
 def _dtype(proto_name: str) -> DType:
-    known = (dtypes.from_number(number + base) for base in (0, dtypes.REF_OFFSET) for number in range(64))
-    return next(
-        (dtype for dtype in known if dtype.proto_name == proto_name),
-        DType(dtypes.INVALID.number, proto_name.removeprefix("DT_").lower(), proto_name, None),
-    )
+    unknown = DType(dtypes.INVALID.number, proto_name.removeprefix("DT_").lower(), proto_name, None)
+    return dtypes.from_proto_name(proto_name) or unknown

@@ -93,6 +93,14 @@ def from_number(number: int) -> DType:
     return _BY_NUMBER.get(number) or DType(number, f"dtype {number}", str(number), None)
 
 
+def from_proto_name(proto_name: str) -> DType | None:
+    """The dtype that TensorFlow's enum calls ``proto_name`` (``DT_FLOAT``, ``DT_FLOAT_REF``); None if there is none."""
+    base = next((each for each in _BY_NUMBER.values() if each.proto_name == proto_name.removesuffix("_REF")), None)
+    if base is None or base.proto_name == proto_name:
+        return base
+    return from_number(base.number + REF_OFFSET)
+
+
 def name_of(dtype: "np.dtype[np.generic]") -> str:
     """What TensorFlow calls NumPy's ``dtype``; NumPy's own name where TensorFlow has none."""
     return next((each.name for each in _BY_NUMBER.values() if each.numpy == dtype), dtype.name)

@@ -13,8 +13,8 @@ from unstuck.core.dtypes import FLOAT, STRING, DType, name_of
 from unstuck.core.models import ModelSpec
 from unstuck.core.servables import AvailableModel, Models
 from unstuck.core.signatures import DEFAULT_SIGNATURE, METHOD_NAMES, Signature, Tensor, narrowed, show_shape
-from unstuck.errors import InvalidRequest, UnstuckError, UnsupportedType
-from unstuck.inference.predict import about, signature_of
+from unstuck.errors import InvalidRequest, UnsupportedType
+from unstuck.inference.predict import about, errors_about, signature_of
 
 INPUTS = "inputs"
 CLASSES = "classes"
@@ -116,29 +116,23 @@ def infer(models: Models, tasks: Sequence[Task], examples: Sequence[bytes]) -> l
             raise InvalidRequest(f"Duplicate evaluation of signature: {name!r}.", hint="Name each signature once.")
         signature = signature_of(model, name)
         method = _METHODS.get(task.method_name)
-        try:
+        with errors_about(model, signature):
             if method is None:
                 raise UnsupportedType(
                     f"Unsupported signature method_name: {task.method_name!r}.",
                     hint=f"Expected {METHOD_NAMES['classify']} or {METHOD_NAMES['regress']}.",
                 )
             signatures.append(method.checked(signature))
-        except UnstuckError as error:
-            raise about(model, signature, error) from None
         methods.append(method)
     if not examples:
         raise about(model, signatures[0], InvalidRequest("Input is empty.", hint="Send at least one example."))
     tensor = np.array(examples, object)
-    try:
+    with errors_about(model, signatures[0]):
         runs = model.servable.run_all(signatures, tensor)
-    except UnstuckError as error:
-        raise about(model, signatures[0], error) from error
     answered: list[Answered] = []
     for method, signature, outputs in zip(methods, signatures, runs, strict=True):
-        try:
+        with errors_about(model, signature):
             answered.append(Answered(model, signature, method.result(outputs, len(examples))))
-        except UnstuckError as error:
-            raise about(model, signature, error) from None
     return answered
 
 

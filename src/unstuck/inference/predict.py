@@ -64,7 +64,7 @@ class PreparedCall:
         Raises:
             EngineError: the framework failed; its message names model and signature, as does any error of ``encode``.
         """
-        try:
+        try:  # written out, not errors_about: this is every call's path
             return encode(self.model.servable.run(self.signature, self.inputs))
         except UnstuckError as error:
             raise about(self.model, self.signature, error) from error
