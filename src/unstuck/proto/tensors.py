@@ -222,8 +222,11 @@ def _narrowed(values: Tensor, form: _Form, alias: str) -> Tensor:
 def _repeated(values: Tensor, count: int) -> Tensor:
     """``values``, then the last one again and again; zeros or empty strings where there is none."""
     zero = b"" if values.dtype == object else 0
-    repeated = np.full(count, values[-1] if len(values) else zero, values.dtype)
+    if not len(values):
+        return np.full(count, zero, values.dtype)
+    repeated = np.empty(count, values.dtype)
     repeated[: len(values)] = values
+    repeated[len(values) :] = values[-1:]  # an array: of bytes alone, NumPy would strip the zeros at their end
     return repeated
 
 
