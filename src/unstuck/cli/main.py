@@ -1,5 +1,6 @@
 """The ``unstuck`` command, and ``tensorflow_model_server``: ``unstuck serve`` under the name that Dockerfiles use."""
 
+import importlib
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -18,6 +19,9 @@ Commands:
 
 unstuck COMMAND --help says more; unstuck --version prints the version."""
 
+# Beside serve: each command's module in this package, imported once it is called, with a function run(arguments).
+COMMANDS = {"inspect": "inspect", "predict": "predict", "bake": "bake"}
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command; returns the exit status."""
@@ -29,17 +33,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if command == "--version":
         print(f"unstuck {__version__}")
         return 0
-    if command == "inspect":
-        return _inspect(rest)
-    if command == "bake":
-        return _bake(rest)
-    if command == "predict":
-        return _predict(rest)
-    if command != "serve":
-        hint = did_you_mean(command, ["serve", "inspect", "predict", "bake"]) or "unstuck --help lists the commands."
+    if command == "serve":
+        return _serve("unstuck serve", rest, rest_port_default=None)
+    if command not in COMMANDS:
+        hint = did_you_mean(command, ["serve", *COMMANDS]) or "unstuck --help lists the commands."
         print(f"unstuck: There is no command {command!r}. {hint}", file=sys.stderr)
         return 2
-    return _serve("unstuck serve", rest, rest_port_default=None)
+    run = importlib.import_module(f"unstuck.cli.{COMMANDS[command]}").run
+    return _reported(f"unstuck {command}", lambda: run(rest))
 
 
 def tensorflow_model_server() -> int:
@@ -53,24 +54,6 @@ def _serve(program: str, arguments: Sequence[str], *, rest_port_default: int | N
     from unstuck.cli.serve import run
 
     return _reported(program, lambda: run(program, arguments, rest_port_default))
-
-
-def _inspect(arguments: Sequence[str]) -> int:
-    from unstuck.cli.inspect import run
-
-    return _reported("unstuck inspect", lambda: run(arguments))
-
-
-def _bake(arguments: Sequence[str]) -> int:
-    from unstuck.cli.bake import run
-
-    return _reported("unstuck bake", lambda: run(arguments))
-
-
-def _predict(arguments: Sequence[str]) -> int:
-    from unstuck.cli.predict import run
-
-    return _reported("unstuck predict", lambda: run(arguments))
 
 
 def _reported(program: str, command: Callable[[], int]) -> int:
