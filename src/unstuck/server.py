@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from unstuck import engines
@@ -15,13 +16,14 @@ from unstuck.api.grpc.service import GrpcService
 from unstuck.api.rest.app import RestApp, RestOptions
 from unstuck.api.rest.listener import RestListener
 from unstuck.batching.proof import why_not_mergeable
-from unstuck.config.settings import AUTO_PORT, ModelConfig, ServerConfig
+from unstuck.config.settings import AUTO_PORT, ModelConfig, OnSkew, ServerConfig
 from unstuck.config.tls import read_tls_config
-from unstuck.core.servables import Engine, Servable
-from unstuck.engines.tensorflow import TensorFlowEngine
-from unstuck.errors import LoadFailed, SetupError, UnstuckError
+from unstuck.core.servables import Engine, InputWatch, Loader, Servable
+from unstuck.engines.tensorflow import TensorFlowEngine, compile_stage
+from unstuck.errors import LoadFailed, UnstuckError
 from unstuck.lifecycle.manager import Manager
 from unstuck.lifecycle.source import VersionPath, version_folder, versions_in
+from unstuck.pipeline import PLACE, PROFILE
 
 log = logging.getLogger(__name__)
 
@@ -139,22 +141,33 @@ class Server:
         def loader():
             for engine in self._engines:
                 if engine.recognises(planned.path):
-                    return self._prepared(engine, planned.name).loader(planned.path)
+                    return _loader(engine, planned.path, self._config.pipeline_files.get(planned.name))
             raise _unrecognised(planned.path)
 
-        self.models.load(planned.name, planned.version, loader)
+        self.models.load(planned.name, planned.version, loader, partial(_watch, planned.path, self._config.on_skew))
 
-    def _prepared(self, engine: Engine, name: str) -> Engine:
-        """The engine as it loads the model ``name``, whose inputs it may have to prepare."""
-        pipeline_file = self._config.pipeline_files.get(name)
-        if pipeline_file is None:
-            return engine
-        if not isinstance(engine, TensorFlowEngine):
-            raise SetupError(
-                f"--pipeline_file={pipeline_file}: a model of the {engine.platform} engine takes no pipeline yet.",
-                hint="Serve it as a SavedModel, or without the pipeline.",
-            )
-        return replace(engine, pipeline_file=pipeline_file)
+
+def _loader(engine: Engine, path: Path, pipeline_file: Path | None) -> Loader:
+    """The engine's loader of ``path``, with the pipeline, if there is one, inside the graph or around the model."""
+    if isinstance(engine, TensorFlowEngine):
+        return replace(engine, pipeline_file=pipeline_file).loader(path)
+    beside = path / PLACE
+    file = pipeline_file or (beside if beside.is_file() else None)
+    if file is None:
+        return engine.loader(path)
+    from unstuck.pipeline.loader import PreparedLoader  # here, as it imports pydantic and PyYAML
+
+    return PreparedLoader(engine.loader(path), file, compile_stage)
+
+
+def _watch(path: Path, on_skew: OnSkew, servable: Servable) -> InputWatch | None:
+    """What compares requests with the training profile in the version's folder; None where there is none."""
+    profile = (path if path.is_dir() else path.parent) / PROFILE
+    if on_skew == "ignore" or not profile.is_file():
+        return None
+    from unstuck.inference.skew import watch_requests  # here, as it imports pydantic
+
+    return watch_requests(profile, servable.signatures, on_skew)
 
 
 def _mergeable(servable: Servable) -> frozenset[str]:

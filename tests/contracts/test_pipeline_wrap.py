@@ -145,6 +145,59 @@ REFUSED = {
     "fractions in clip": ("b", "b | clip: {min: 0.5, max: 1}",
         "its min and max must be integers, as the value is int64", ""),
     "clip beyond the dtype": ("b", "byte | clip: {min: 300, max: 400}", "(clip): no uint8 is in its range", ""),
+    "no statistics file": ("a", "a | z_score: {file: no.json, feature: x}", "no.json cannot be read: ", ""),
+    "statistics that are no JSON": ("a", "a | z_score: {file: twice.txt, feature: x}", "twice.txt cannot be read", ""),
+    "no such feature": ("a", "a | z_score: {file: statistics.json, feature: agee}",
+        "(z_score): its file", "Did you mean 'age'?"),
+    "a statistic that is not there": ("a", "a | z_score: {file: statistics.json, feature: size}",
+        "feature 'size' has no mean; it has min, max, std", ""),
+    "statistics of other places": ("a", "a | min_max: {file: statistics.json, feature: age}",
+        "(min_max): it has 3 numbers, got rows of shape [2]", ""),
+    "std 0 in a file": ("a", "a | z_score: {file: statistics.json, feature: age}", "(z_score): its std is 0", ""),
+    "more than there are": ("a", "a | top_k: {k: 3, give: values}", "(top_k): its k is 3, got rows of shape [2]", ""),
+    "the largest of one number": ("b", "b | top_k: {k: 1, give: values}", "it takes several numbers a row, got one",
+        "[n]"),
+    "dates of numbers": ("b", "b | date: {format: '%Y', give: year}", "(date): it takes text, got int64", ""),
+    "unix seconds of text": ("b", "c | date: {format: unix, give: year}", "(date): it takes integers, got string", ""),
+    "unix seconds of floats": ("b", "one | date: {format: unix, give: year}", "it takes integers, got float32", ""),
+    "unix seconds that wrap": ("b", "b | cast: {dtype: uint64} | date: {format: unix, give: year}",
+        "step 1 (date): it takes integers up to int64, got uint64", ""),
+    "lists of dates": ("b", "c | split | date: {format: '%Y', give: year}", "it takes values of a fixed shape", "pad"),
+    "invalid beyond int64": ("b", "c | date: {format: '%Y', give: year, invalid: 99999999999999999999}",
+        "step 0 (date): ", ""),
+    "text on a circle": ("a", "c | cyclic: {period: 7}", "(cyclic): it takes numbers, got string", ""),
+    "integers for text": ("b", "c | vocabulary: {integers: [1], unknown: 0}", "it takes integers, got string", ""),
+    "a file of text for integers": ("b", "b | vocabulary: {file: twice.txt, unknown: 0}",
+        "its vocabulary for integers holds something else: ", ""),
+    "integers twice": ("b", "b | vocabulary: {integers: [1, 2, 1], unknown: 0}", "has 1 entries twice", ""),
+    "integers beyond int64": ("b", "b | vocabulary: {integers: [99999999999999999999], unknown: 0}",
+        "its vocabulary for integers holds something else: ", ""),
+    "buckets among ids": ("b", "c | vocabulary: {tokens: [x, y], unknown: 0, hash_buckets: 3, first_id: 2}",
+        "its entries have the ids 2 to 3, its buckets 0 to 2: some twice", ""),
+    "grey of no image": ("a", "three | grayscale", "it takes [height, width, 3], got shape [3]", ""),
+    "no such asset": ("b", "c | vocabulary: {asset: vocab.txt, unknown: 0}",
+        "(vocabulary): the model has no asset 'vocab.txt'; its assets: none", ""),
+    "n-grams of texts": ("c", "texts | ngrams: {width: 2}", "(ngrams): it takes lists of texts of any length", ""),
+    "n-grams of ids": ("b", f"{IDS} | ngrams: {{width: 2}}", "step 2 (ngrams): it takes text, got int64", ""),
+    "words of numbers": ("b", "b | bert_split", "(bert_split): it takes text, got int64", ""),
+    "words of words": ("c", "c | split | bert_split", "step 1 (bert_split): it takes one text a row", "Its shape must"),
+    "pieces of a text": ("b", "c | word_piece: {file: pieces.txt}", "(word_piece): it takes lists of texts of any", ""),
+    "pieces of ids": ("b", f"{IDS} | word_piece: {{file: pieces.txt}}", "(word_piece): it takes text, got int64", ""),
+    "pieces without a file": ("b", "c | split | word_piece: {file: no.txt}", "no.txt cannot be read", ""),
+    "pieces twice": ("b", "c | split | word_piece: {file: twice.txt, unknown: x}", "has 1 entries twice", ""),
+    "no unknown piece": ("b", "c | split | word_piece: {file: twice.txt}", "its vocabulary has no '[UNK]'", ""),
+    "sentence pieces of words": ("b", "c | split | sentence_piece: {file: twice.txt}", "it takes one text a row",
+        "Its shape must"),
+    "no SentencePiece model": ("b", "c | sentence_piece: {file: twice.txt}",
+        "(sentence_piece): its file twice.txt is not a SentencePiece model", ""),
+    "an empty SentencePiece model": ("b", "c | sentence_piece: {file: empty.txt}",
+        "(sentence_piece): its file empty.txt is not a SentencePiece model", ""),
+    "pieces that are lists": ("b", "c | split | word_piece: {file: pieces.txt}", "inputs.b: its rows have different",
+        "pad"),
+    "text around ids": ("b", f"{IDS} | pad: {{length: 3, value: 0, first: '[CLS]'}}",
+        "step 2 (pad): its first '[CLS]' is not int64", ""),
+    "fractions around ids": ("b", f"{IDS} | pad: {{length: 3, value: 0, last: 0.5}}",
+        "step 2 (pad): its last 0.5 is not int64", ""),
     "no such dtype": ("b", "b | cast: {dtype: int65}", "(cast): there is no numeric dtype 'int65'", ""),
     "cast of text": ("b", "c | cast: {dtype: int64}", "(cast): it takes numbers, got string", ""),
     "fill text with numbers": ("c", "c | fill_missing: {value: 0}", "(fill_missing): its value 0.0 is not text", ""),
@@ -160,9 +213,21 @@ REFUSED = {
 }  # fmt: skip
 
 
+STATISTICS = b"""{"features": {
+    "age": {"mean": 1, "std": 0, "min": [1, 2, 3], "max": 5},
+    "size": {"min": 0, "max": 1, "std": 1}
+}}"""
+
+
 @pytest.mark.parametrize("what", REFUSED)
 def test_what_does_not_fit_is_refused_and_said_where(load, multi_io, tmp_path, what):
-    for name, content in (("latin1.txt", b"\xe9\n"), ("empty.txt", b""), ("twice.txt", b"x\ny\nx\n")):
+    for name, content in (
+        ("latin1.txt", b"\xe9\n"),
+        ("empty.txt", b""),
+        ("twice.txt", b"x\ny\nx\n"),
+        ("pieces.txt", b"[UNK]\nx\n"),
+        ("statistics.json", STATISTICS),
+    ):
         (tmp_path / name).write_bytes(content)
     alias, expression_text, says, hint = REFUSED[what]
     pipeline = declared(**{alias: expression_text})

@@ -55,6 +55,7 @@ class FakeModel:
     name: str = "m"
     version: int = 7
     mergeable: frozenset[str] = frozenset()
+    watch: Any = None
 
 
 @dataclass

@@ -35,7 +35,8 @@ def run(arguments: Sequence[str]) -> int:
     version = _version(model)
 
     from unstuck.engines.tensorflow.bake import bake
-    from unstuck.pipeline.document import PLACE, read_pipeline
+    from unstuck.pipeline import PLACE
+    from unstuck.pipeline.document import read_pipeline
 
     file = Path(given.get(PIPELINE)).absolute() if given.get(PIPELINE) else version / PLACE
     if not file.is_file():
@@ -47,6 +48,14 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _version(model: Path) -> Path:
+    from unstuck import engines
     from unstuck.engines.tensorflow import ENGINE
 
-    return model if ENGINE.recognises(model) else versions_in(model)[-1].path
+    is_version = any(engine.recognises(model) for engine in engines.installed())
+    version = model if is_version else versions_in(model)[-1].path
+    if not ENGINE.recognises(version):
+        raise SetupError(
+            f"{version} is no SavedModel, so no ops can become part of it.",
+            hint="Serve it with its pipeline: unstuck serve MODEL --pipeline_file=FILE.",
+        )
+    return version

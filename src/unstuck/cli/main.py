@@ -16,11 +16,21 @@ Commands:
   inspect PATH   show a model's signatures, tables, assets and ops, and how to call it
   predict URL|PATH   try a model: --input NAME=VALUE, or --csv=FILE
   bake MODEL OUT --pipeline=FILE   write a SavedModel with its preparation inside
+  fit-pipeline MODEL --training-data=FILE   learn a model's preparation, and what its inputs were, from training data
+  diagnose [URL] [--model=PATH]   find out why a served model gives the same or a wrong prediction
+  explain [CAUSE]   what a cause is that diagnose names, and how to fix it
 
 unstuck COMMAND --help says more; unstuck --version prints the version."""
 
 # Beside serve: each command's module in this package, imported once it is called, with a function run(arguments).
-COMMANDS = {"inspect": "inspect", "predict": "predict", "bake": "bake"}
+COMMANDS = {
+    "inspect": "inspect",
+    "predict": "predict",
+    "bake": "bake",
+    "fit-pipeline": "fit_pipeline",
+    "diagnose": "diagnose",
+    "explain": "explain",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -14,6 +14,7 @@ from unstuck.config.settings import (
     DEFAULT_REST_PORT,
     Front,
     ModelConfig,
+    OnSkew,
     ServerConfig,
 )
 from unstuck.errors import SetupError, did_you_mean
@@ -112,6 +113,12 @@ def _read_front(text: str) -> Front:
     return text
 
 
+def _read_on_skew(text: str) -> OnSkew:
+    if text not in ("ignore", "count", "warn", "reject"):
+        raise ValueError("expected ignore, count, warn or reject")
+    return text
+
+
 def _read_path(text: str) -> Path | None:
     return Path(text).absolute() if text else None
 
@@ -188,6 +195,9 @@ REST_THREADS = Flag("rest_api_num_threads", _read_positive, 0, "N", "worker thre
 CORS = Flag("rest_api_enable_cors_support", read_bool, False, "", "add CORS headers to answers", boolean=True)
 MAX_BODY = Flag("rest_api_max_body_bytes", _read_positive, 512 << 20, "BYTES", "largest request body, inflated")
 STRICT = Flag("strict_inputs", read_bool, False, "", "refuse what is answered with a warning otherwise", boolean=True)
+ON_SKEW: Flag[OnSkew] = Flag(
+    "on_skew", _read_on_skew, "count", "ignore|count|warn|reject", "a request far outside of the training profile"
+)
 TAGS = Flag("saved_model_tags", _read_tags, ("serve",), "TAGS", "comma-separated tags of the graph to load")
 OP_LIBRARY = Flag(
     "op_library", _read_op_library, "", "MODULE|FILE", "module or .so that registers custom ops", repeatable=True
@@ -200,6 +210,7 @@ HELP = Flag("help", read_bool, False, "", "print this help and exit", boolean=Tr
 
 SERVE_FLAGS: tuple[Flag[object], ...] = (
     *(MODEL_NAME, MODEL_BASE_PATH, GRPC_PORT, REST_PORT, HOST, REST_TIMEOUT, REST_THREADS, CORS, MAX_BODY, STRICT),
+    ON_SKEW,
     *(GRPC_SOCKET, GRPC_THREADS, GRPC_FRONT, GRPC_ARGUMENTS, GRPC_HEALTH, SSL_CONFIG, TENSOR_CONTENT),
     *(TAGS, OP_LIBRARY, PIPELINE, VERSION, HELP),
 )  # type: ignore[assignment]
@@ -287,6 +298,7 @@ def server_config(flags: Flags) -> ServerConfig:
         cors=flags.get(CORS),
         max_body_bytes=flags.get(MAX_BODY),
         strict_inputs=flags.get(STRICT),
+        on_skew=flags.get(ON_SKEW),
         saved_model_tags=flags.get(TAGS),
         op_libraries=flags.all(OP_LIBRARY),
         pipeline_files=_pipeline_files(flags, names),

@@ -11,6 +11,7 @@ DEFAULT_GRPC_PORT = 8500
 MEBIBYTE = 1 << 20
 
 Front = Literal["auto", "native", "grpcio"]
+OnSkew = Literal["ignore", "count", "warn", "reject"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,7 @@ class ServerConfig:
         cors: answer preflight requests and add the CORS headers.
         max_body_bytes: largest request body, before and after inflating.
         strict_inputs: refuse requests that would be answered with a warning.
+        on_skew: what is done with a request far outside of the model's training profile, where it has one.
         saved_model_tags: the meta graph to load.
         op_libraries: modules or ``.so`` files with custom ops.
         pipeline_files: by model, the file that says how raw inputs become the model's.
@@ -64,6 +66,7 @@ class ServerConfig:
     cors: bool = False
     max_body_bytes: int = 512 * MEBIBYTE
     strict_inputs: bool = False
+    on_skew: OnSkew = "count"
     saved_model_tags: tuple[str, ...] = ("serve",)
     op_libraries: tuple[str, ...] = ()
     pipeline_files: Mapping[str, Path] = field(default_factory=dict[str, Path])

@@ -72,6 +72,23 @@ class Engine(Protocol):
         ...
 
 
+class InputWatch(Protocol):
+    """Compares the inputs of calls with what the model was trained on. Thread-safe."""
+
+    def warnings(self, signature: Signature, inputs: Tensors, *, tentative: bool) -> list[str]:
+        """What the caller must be told of ``inputs``, which fit ``signature``.
+
+        Args:
+            signature: the signature called.
+            inputs: by alias.
+            tentative: if there is a warning, nobody hears it: each call is then prepared again by itself.
+
+        Raises:
+            InvalidRequest: such inputs are refused; never where ``tentative``.
+        """
+        ...
+
+
 class AvailableModel(Protocol):
     """A version that is serving, as a lookup returns it."""
 
@@ -88,6 +105,9 @@ class AvailableModel(Protocol):
     def mergeable(self) -> frozenset[str]:
         """The signatures whose calls may be run together with others' calls; proven, not assumed."""
         ...
+
+    @property
+    def watch(self) -> InputWatch | None: ...
 
 
 class Models(Protocol):

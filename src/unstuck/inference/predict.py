@@ -77,6 +77,7 @@ def prepare(
     *,
     output_filter: Sequence[str] = (),
     strict_inputs: bool = False,
+    tentative: bool = False,
 ) -> PreparedCall:
     """The call that ``request`` asks for, checked.
 
@@ -86,6 +87,7 @@ def prepare(
         request: the parsed request.
         output_filter: the outputs to compute; empty for all.
         strict_inputs: refuse what would otherwise be a warning.
+        tentative: if there is a warning, nobody hears it: each call is then prepared again by itself.
 
     Raises:
         NotFound, UnknownLabel, NotReady: no such version serves.
@@ -99,6 +101,8 @@ def prepare(
             signature = _filtered(signature, output_filter)
         inputs = request.bind(signature)
         warnings = request.warnings + check_shapes(signature, inputs)
+        if model.watch is not None:
+            warnings += model.watch.warnings(signature, inputs, tentative=tentative)
     except UnstuckError as error:
         raise about(model, signature, error) from None
     if warnings and strict_inputs:

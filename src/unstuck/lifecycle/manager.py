@@ -6,11 +6,16 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from unstuck.core.models import ModelSpec, State, VersionStatus
-from unstuck.core.servables import Loader, Models, Servable
+from unstuck.core.servables import InputWatch, Loader, Models, Servable
 from unstuck.errors import LoadFailed, NotFound, NotReady, UnknownLabel, UnstuckError, did_you_mean
 
 LoaderOf = Callable[[], Loader]
 Prove = Callable[[Servable], frozenset[str]]
+WatchOf = Callable[[Servable], InputWatch | None]
+
+
+def _no_watch(_servable: Servable) -> None:
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +26,7 @@ class AvailableVersion:
     version: int
     servable: Servable
     mergeable: frozenset[str] = frozenset()
+    watch: InputWatch | None = None
 
 
 class Manager(Models):
@@ -41,8 +47,14 @@ class Manager(Models):
         """Notes that ``version`` is to be served: it is listed from now on, as START."""
         self._set_state(name, VersionStatus(version, State.START))
 
-    def load(self, name: str, version: int, loader_of: LoaderOf) -> None:
+    def load(self, name: str, version: int, loader_of: LoaderOf, watch_of: WatchOf = _no_watch) -> None:
         """Loads ``version`` in the calling thread and publishes it.
+
+        Args:
+            name: the model's.
+            version: which to load.
+            loader_of: finds the loader.
+            watch_of: what watches the inputs of calls to the loaded servable.
 
         Raises:
             UnstuckError: why it cannot be served; its status says the same.
@@ -50,8 +62,7 @@ class Manager(Models):
         self._set_state(name, VersionStatus(version, State.LOADING))
         try:
             loader = loader_of()
-            servable = loader.load()
-            mergeable = self._prove_mergeable(servable)
+            found = self._loaded(name, version, loader, watch_of)
         except UnstuckError as error:
             error.message = f"Model {name!r} version {version} cannot be served: {error.message}"
             self._set_state(name, VersionStatus(version, State.END, error))
@@ -62,9 +73,17 @@ class Manager(Models):
             raise failed from error
         with self._lock:
             self._loaders.append(loader)
-            versions = {**self._available.get(name, {}), version: AvailableVersion(name, version, servable, mergeable)}
+            versions = {**self._available.get(name, {}), version: found}
             self._available = MappingProxyType({**self._available, name: MappingProxyType(versions)})
         self._set_state(name, VersionStatus(version, State.AVAILABLE))
+
+    def _loaded(self, name: str, version: int, loader: Loader, watch_of: WatchOf) -> AvailableVersion:
+        servable = loader.load()
+        try:
+            return AvailableVersion(name, version, servable, self._prove_mergeable(servable), watch_of(servable))
+        except BaseException:
+            loader.unload()
+            raise
 
     def find(self, spec: ModelSpec) -> AvailableVersion:
         if spec.label is not None:

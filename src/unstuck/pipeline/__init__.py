@@ -2,3 +2,8 @@
 
 No framework is known here: an engine compiles the declaration.
 """
+
+from pathlib import Path
+
+PLACE = Path("assets.extra/unstuck/pipeline.yaml")  # in a version's folder
+PROFILE = PLACE.with_name("profile.json")

@@ -11,8 +11,6 @@ from pydantic import ValidationError
 from unstuck.errors import LoadFailed
 from unstuck.pipeline.schema import Pipeline
 
-PLACE = Path("assets.extra/unstuck/pipeline.yaml")  # in a version's folder
-
 
 class PipelineError(LoadFailed):
     """A pipeline that cannot be read, or does not fit its model."""

@@ -6,23 +6,42 @@ signatures:
       feature_a: {dtype: float}
       feature_b: {dtype: float}
       text: {dtype: string}
+    python:                                # optional: run before it by the server, and then known like raw inputs
+      encoding: {tokenizer: tokenizer.json, from: text, length: 16}  # .ids, .attention_mask and .type_ids
+      price: {function: "prepare.py:price", from: [text, feature_a], dtype: float}
     inputs:                                # how the model's inputs are made of it
       concatenated_features:
         concat:                            # in this order
           - feature_a
           - {from: feature_b, steps: [{z_score: {mean: 3.0, std: 2.0}}]}
-      token_ids:
+          - price
+      input_ids: encoding.ids
+      word_ids:
         from: text
         steps: [lowercase, split, {vocabulary: {file: vocab.txt, unknown: 1}}, {pad: {length: 16, value: 0}}]
     outputs:                               # optional: what clients get, made of the model's outputs
       label: {from: scores, steps: [argmax, {labels: {names: [no, yes], unknown: "?"}}]}
 """
 
+from collections.abc import Mapping
+from pathlib import PurePath
 from typing import Annotated, Any, Self, cast
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from unstuck.core.dtypes import DType, named
+from unstuck.core.signatures import TensorSpec
 from unstuck.errors import nearest
 from unstuck.pipeline.steps import STEPS, Step
 
@@ -96,6 +115,11 @@ class RawInput(BaseModel):
         assert found is not None
         return found
 
+    def spec(self, alias: str) -> TensorSpec:
+        """It as the input ``alias`` of a signature."""
+        sizes = (None if size < 0 else size for size in self.shape)
+        return TensorSpec(alias, alias, self.tensor_dtype, (None, *sizes))
+
 
 class Expression(BaseModel):
     """A value: one that has a name, several joined, or a constant; then changed by steps.
@@ -134,12 +158,105 @@ class Expression(BaseModel):
 Part = Annotated[Expression, BeforeValidator(_expression)]
 
 
+def names_in(expressions: Mapping[str, Expression]) -> set[str]:
+    """Every name that one of ``expressions`` is made of."""
+    return {name for expression in expressions.values() for name in expression.names()}
+
+
+def _names(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+def _beside(value: str) -> str:
+    path = PurePath(value)
+    if path.is_absolute() or ".." in path.parts or not path.name:
+        raise ValueError(f"expected a file beside the pipeline file, got {value!r}")
+    return value
+
+
+File = Annotated[str, AfterValidator(_beside)]
+
+
+class Tokenizer(BaseModel):
+    """Text to token ids by a Hugging Face tokenizer, as its file says; each row cut or padded to one length.
+
+    Attributes:
+        tokenizer: the tokenizer.json, its path beside the pipeline file.
+        from_: the text, or a pair of texts, which the tokenizer joins.
+        length: of a row.
+        pad_id: what rows are filled up with; the tokenizer's own where left out.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    tokenizer: File
+    from_: Annotated[list[str], Field(alias="from", min_length=1, max_length=2), BeforeValidator(_names)]
+    length: Annotated[int, Field(gt=0)]
+    pad_id: Annotated[int, Field(ge=0)] | None = None
+
+    def gives(self, name: str) -> dict[str, RawInput]:
+        """What it gives, where it is called ``name``."""
+        row = RawInput(dtype="int64", shape=[self.length])
+        return {f"{name}.{part}": row for part in ("ids", "attention_mask", "type_ids")}
+
+
+class Function(BaseModel):
+    """Arrays to an array, by a Python function of the user's.
+
+    Attributes:
+        function: ``FILE.py:NAME``, the file's path beside the pipeline file.
+        from_: its arguments, in this order: arrays [rows, …], strings as objects that are bytes.
+        dtype: of what it returns.
+        shape: of a row of what it returns.
+        stateless: whether what it gives for a row depends on that row alone: only then may calls be run together.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    function: str
+    from_: Annotated[list[str], Field(alias="from", min_length=1), BeforeValidator(_names)]
+    dtype: DTypeName
+    shape: list[Annotated[int, Field(ge=-1)]] = []
+    stateless: bool = False
+
+    @field_validator("function")
+    @classmethod
+    def _file_and_name(cls, value: str) -> str:
+        file, _, name = value.partition(":")
+        if not file.endswith(".py") or not name.isidentifier():
+            raise ValueError(f"expected FILE.py:NAME, got {value!r}")
+        _beside(file)
+        return value
+
+    def gives(self, name: str) -> dict[str, RawInput]:
+        """What it gives, where it is called ``name``."""
+        return {name: RawInput(dtype=self.dtype, shape=self.shape)}
+
+
+def _kind(value: object) -> str | None:
+    if isinstance(value, Tokenizer | Function):
+        return f"<{type(value).__name__.lower()}>"
+    return next((f"<{key}>" for key in ("tokenizer", "function") if isinstance(value, dict) and key in value), None)
+
+
+# Tags that are no keys, so that a fault is found under the name that the entry has in its file.
+PythonStep = Annotated[
+    Annotated[Tokenizer, Tag("<tokenizer>")] | Annotated[Function, Tag("<function>")],
+    Discriminator(
+        _kind,
+        custom_error_type="python_step",
+        custom_error_message="Expected {tokenizer: FILE, …} or {function: FILE.py:NAME, …}",
+    ),
+]
+
+
 class SignaturePipeline(BaseModel):
     """How one signature is called: raw inputs in, the model's inputs made of them, and the way back."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     raw: Annotated[dict[str, RawInput], Field(min_length=1)]
+    python: dict[str, PythonStep] = {}
     inputs: Annotated[dict[str, Part], Field(min_length=1)]
     outputs: dict[str, Part] | None = None
 
@@ -149,6 +266,15 @@ class SignaturePipeline(BaseModel):
         if value is not None and not value:
             raise ValueError("expected at least one output, or no outputs at all")
         return value
+
+    def sources(self) -> dict[str, RawInput]:
+        """What inputs may be made of, by name: raw inputs, and what Python gives."""
+        given = [step.gives(name) for name, step in self.python.items()]
+        return self.raw | {name: value for each in given for name, value in each.items()}
+
+    def used(self) -> set[str]:
+        """The names that the model's inputs, or Python's steps, are made of."""
+        return names_in(self.inputs) | {name for step in self.python.values() for name in step.from_}
 
 
 class Pipeline(BaseModel):

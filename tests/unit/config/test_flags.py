@@ -23,6 +23,8 @@ def config(*arguments):
         (["--rest_api_port", "AUTO"], "rest_port", AUTO_PORT),
         ([], "rest_port", 8501),
         (["--host=::1"], "host", "::1"),
+        (["--on_skew=reject"], "on_skew", "reject"),
+        ([], "on_skew", "count"),
         ([], "host", "0.0.0.0"),
         (["--rest_api_timeout_in_ms=50"], "rest_timeout_ms", 50),
         (["--rest_api_timeout_in_ms", "-1"], "rest_timeout_ms", -1),
@@ -73,6 +75,7 @@ def test_a_flag_sets_its_value(arguments, field, value, flags_first):
         (["--xyzzy"], "Unknown flag --xyzzy. unstuck serve --help lists the flags."),
         (["--"], "Unknown flag --"),
         (["-v"], "Unknown flag -v"),
+        (["--on_skew=refuse"], "--on_skew=refuse is malformed: expected ignore, count, warn or reject."),
         (
             ["--rest_api_port=http"],
             "--rest_api_port=http is malformed: expected a port from 0 to 65535 (0 disables it), or",

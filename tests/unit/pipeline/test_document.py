@@ -62,7 +62,11 @@ FAULTS = {
         "line 11, {}.ids.steps.1: vocabulary: size: extra",
     ),
     "a setting left out": (", unknown: 2", "", "{}.ids.steps.1: vocabulary: unknown: field required"),
-    "a setting of another kind": ("unknown: 2", "unknown: two", "{}.ids.steps.1: vocabulary: unknown: input should be"),
+    "a setting of another kind": (
+        "unknown: 2",
+        "unknown: two",
+        "{}.ids.steps.1: vocabulary: unknown: expected an integer",
+    ),
     "settings that are none": (
         "- lowercase",
         "- cast: int64",
@@ -71,8 +75,16 @@ FAULTS = {
     "a step that is none": ("- lowercase", "- [lowercase]", "{}.ids.steps.0: expected a step: its name, or"),
     "two steps in one": ("- lowercase", "- {lowercase: , strip: }", "{}.ids.steps.0: expected a step: its name, or"),
     "no list of steps": ("steps:\n          - lowercase\n          - vocabulary", "steps", "line 9, {}.ids.steps: "),
-    "neither tokens nor file": ("tokens: [no, yes], ", "", "vocabulary: expected either tokens or file"),
-    "both tokens and file": ("unknown: 2", "unknown: 2, file: a", "vocabulary: expected either tokens or file"),
+    "neither tokens nor file": (
+        "tokens: [no, yes], ",
+        "",
+        "vocabulary: expected either tokens or integers or file or asset",
+    ),
+    "both tokens and file": (
+        "unknown: 2",
+        "unknown: 2, file: a",
+        "vocabulary: expected either tokens or integers or file or asset",
+    ),
     "boundaries not ascending": (
         "- lowercase",
         "- bucketize: {boundaries: [2, 1]}",

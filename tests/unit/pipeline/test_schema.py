@@ -11,6 +11,9 @@ from unstuck.pipeline.schema import Expression, Pipeline, RawInput
 NEEDED = {
     "replace": {"pattern": "a", "by": "b"},
     "vocabulary": {"tokens": ["a"], "unknown": 0},
+    "ngrams": {"width": [1, 2]},
+    "word_piece": {"file": "vocab.txt"},
+    "sentence_piece": {"asset": "spm.model"},
     "hash": {"buckets": 3},
     "pad": {"length": 2, "value": 0},
     "cast": {"dtype": "int64"},
@@ -19,9 +22,12 @@ NEEDED = {
     "clip": {"min": 0, "max": 1},
     "bucketize": {"boundaries": [1, 1, 2]},
     "fill_missing": {"value": "x"},
+    "date": {"format": "%Y-%m-%d", "give": ["year", "days"], "invalid": -1},
+    "cyclic": {"period": 0.5},
     "one_hot": {"depth": 2},
     "reshape": {"shape": [2, -1]},
     "decode_image": {"height": 1, "width": 2},
+    "top_k": {"k": 2, "give": "places"},
     "threshold": {"at": 0.5},
     "labels": {"names": ["a"], "unknown": "?"},
 }

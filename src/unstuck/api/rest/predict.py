@@ -78,7 +78,7 @@ class PredictCalls:
         if together is None:
             return False
         try:
-            call = prepare(self._models, spec, together)
+            call = prepare(self._models, spec, together, tentative=True)
             key = call.key(len(waiting))
             if not call.is_mergeable or not self._placement.is_short(key):
                 return False

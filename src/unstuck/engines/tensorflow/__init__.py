@@ -1,11 +1,18 @@
 """TensorFlow SavedModels, run by TensorFlow itself."""
 
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from unstuck.core.inspection import Inspection
 from unstuck.core.servables import Loader
 from unstuck.errors import SetupError
+
+if TYPE_CHECKING:
+    from unstuck.pipeline.schema import Expression
+    from unstuck.pipeline.stages import Specs, Stage
 
 PLATFORM = "tensorflow"
 MODEL_FILES = ("saved_model.pb", "saved_model.pbtxt")
@@ -39,16 +46,35 @@ class TensorFlowEngine:
 
     def loader(self, version_path: Path) -> Loader:
         """Raises SetupError when TensorFlow is not installed, with the command that installs it."""
-        try:
+        with _needed(f"{version_path} is a TensorFlow SavedModel"):
             from unstuck.engines.tensorflow.loader import SavedModelLoader
-        except ModuleNotFoundError as error:
-            if error.name is None or error.name.split(".")[0] != "tensorflow":
-                raise
-            raise SetupError(
-                f"{version_path} is a TensorFlow SavedModel, and TensorFlow is not installed.",
-                hint='Run: pip install "unstuck[tensorflow]"',
-            ) from None
         return SavedModelLoader(version_path, self)
+
+
+def compile_stage(
+    where: str,
+    expressions: "Mapping[str, Expression]",
+    sources: "Specs",
+    wanted: "Specs | None",
+    folder: Path,
+) -> "Stage":
+    """A pipeline's expressions as a graph of their own; see ``unstuck.pipeline.stages.Compile``."""
+    with _needed(f"{where} is prepared by TensorFlow"):
+        from unstuck.engines.tensorflow.stage import GraphStage
+    return GraphStage(where, expressions, sources, wanted, folder)
+
+
+@contextmanager
+def _needed(why: str) -> Generator[None]:
+    """Where an import of TensorFlow fails, says ``why`` it is needed and how to install it."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] != "tensorflow":
+            raise
+        raise SetupError(
+            f"{why}, and TensorFlow is not installed.", hint='Run: pip install "unstuck[tensorflow]"'
+        ) from None
 
 
 ENGINE = TensorFlowEngine()

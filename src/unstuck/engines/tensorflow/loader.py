@@ -1,14 +1,20 @@
 """Loads a SavedModel into a Session of its own."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unstuck.core.servables import Loader
+from unstuck.core.servables import Loader, Servable
+from unstuck.core.signatures import Signature
 from unstuck.engines.tensorflow import graph, meta_graph, ops, pipeline
+from unstuck.engines.tensorflow.files import ASSETS, Files
 from unstuck.engines.tensorflow.runtime import tf
 from unstuck.engines.tensorflow.servable import SavedModelServable
 from unstuck.errors import LoadFailed
-from unstuck.pipeline.document import PLACE, PipelineError, read_pipeline
+from unstuck.pipeline import PLACE
+from unstuck.pipeline.checks import UNPREPARED
+from unstuck.pipeline.document import PipelineError, read_pipeline
+from unstuck.pipeline.prepared import with_python
 
 if TYPE_CHECKING:
     from unstuck.engines.tensorflow import TensorFlowEngine
@@ -25,7 +31,7 @@ class SavedModelLoader(Loader):
         self._engine = engine
         self._session: Any = None
 
-    def load(self) -> SavedModelServable:
+    def load(self) -> Servable:
         exported = graph.read_meta_graph(self._path, self._engine.tags)
         signatures = meta_graph.signatures_of(exported)
         ops.ensure_registered(meta_graph.op_names(exported), self._engine.op_libraries)
@@ -34,12 +40,11 @@ class SavedModelLoader(Loader):
             with session.graph.as_default():
                 tf.compat.v1.saved_model.loader.load(session, list(self._engine.tags), str(self._path))
                 stateless = graph.stateless_signatures(exported)
-                if pipeline_file := self._pipeline_file():
-                    signatures, _ = pipeline.wrap(
-                        session, signatures, read_pipeline(pipeline_file), pipeline_file.parent
-                    )
-                    stateless |= {name for name in signatures if name.removesuffix(pipeline.UNPREPARED) in stateless}
-                servable = SavedModelServable(session, signatures, stateless)
+                file = self._pipeline_file()
+                if file is None:
+                    servable = SavedModelServable(session, signatures, stateless)
+                else:
+                    servable = _with_pipeline(file, session, signatures, stateless, self._path / ASSETS)
         except PipelineError:
             session.close()
             raise
@@ -59,6 +64,16 @@ class SavedModelLoader(Loader):
         if self._session is not None:
             self._session.close()
             self._session = None
+
+
+def _with_pipeline(
+    file: Path, session: Any, signatures: Mapping[str, Signature], stateless: frozenset[str], assets: Path
+) -> Servable:
+    declared = read_pipeline(file)
+    signatures, initializers = pipeline.wrap(session, signatures, declared, Files(file.parent, assets))
+    session.run(initializers)
+    stateless |= {name for name in signatures if name.removesuffix(UNPREPARED) in stateless}
+    return with_python(SavedModelServable(session, signatures, stateless), declared, file.parent)
 
 
 def _first_lines(error: Exception) -> str:

@@ -8,6 +8,7 @@ import importlib
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from unstuck.engines.tensorflow.runtime import op_def_registry, tf
 from unstuck.errors import LoadFailed
@@ -37,8 +38,9 @@ _TEXT_OPS = frozenset({
     "UnicodeScriptTokenizeWithOffsets", "WhitespaceTokenizeWithOffsets", "WordpieceTokenizeWithOffsets",
 })
 # fmt: on
+TEXT = OpPackage("tensorflow_text", "text", "TFText>", _TEXT_OPS)
 PACKAGES = (
-    OpPackage("tensorflow_text", "text", "TFText>", _TEXT_OPS),
+    TEXT,
     OpPackage("tensorflow_decision_forests", "forests", "SimpleML"),
 )
 
@@ -55,7 +57,7 @@ def ensure_registered(needed: Collection[str], op_libraries: Iterable[str]) -> N
         _load(library)
     for package in PACKAGES:
         if needs := sorted(filter(package.registers, _unknown(needed))):
-            _import(package, needs)
+            import_package(package, f"for the graph's ops {', '.join(needs)}")
     if unknown := sorted(_unknown(needed)):
         raise LoadFailed(
             f"The graph uses ops that TensorFlow does not know: {', '.join(unknown)}.",
@@ -67,17 +69,22 @@ def _unknown(needed: Collection[str]) -> set[str]:
     return {op for op in needed if op_def_registry.get(op) is None}
 
 
-def _import(package: OpPackage, needs: list[str]) -> None:
+def import_package(package: OpPackage, why: str) -> Any:
+    """The module of ``package``, imported.
+
+    Raises:
+        LoadFailed: it is missing, or of another TensorFlow; it says the command to run.
+    """
     try:
-        importlib.import_module(package.module)
+        return importlib.import_module(package.module)
     except ModuleNotFoundError:
         raise LoadFailed(
-            f"The graph uses ops of {package.module}, which is not installed: {', '.join(needs)}.",
+            f"{package.module} is needed {why}, and is not installed.",
             hint=f'Run: pip install "unstuck[{package.extra}]"',
         ) from None
     except Exception as error:  # a library of another TensorFlow raises whatever its linker or its checks say
         raise LoadFailed(
-            f"{package.module}, whose ops the graph uses, cannot be loaded into TensorFlow {tf.__version__}: {error}",
+            f"{package.module} is needed {why}, and cannot be loaded into TensorFlow {tf.__version__}: {error}",
             hint=f'Run: pip install "unstuck[{package.extra}]"',
         ) from error
 

@@ -6,19 +6,19 @@ pipeline makes of the raw ones. State (variables, tables) is not copied: the sec
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from unstuck.core.dtypes import from_number
-from unstuck.core.signatures import METHOD_NAMES, Signature, TensorSpec, show_shape
+from unstuck.core.signatures import METHOD_NAMES, Signature, TensorSpec
+from unstuck.engines.tensorflow.files import Files
 from unstuck.engines.tensorflow.runtime import tf
-from unstuck.engines.tensorflow.steps import apply, row_shape
-from unstuck.pipeline.checks import check
+from unstuck.engines.tensorflow.steps import apply
+from unstuck.engines.tensorflow.values import row_shape
+from unstuck.pipeline.checks import UNPREPARED, check, fits, place
 from unstuck.pipeline.document import PipelineError
-from unstuck.pipeline.schema import Expression, Pipeline, SignaturePipeline
+from unstuck.pipeline.schema import Expression, Pipeline, SignaturePipeline, names_in
 from unstuck.pipeline.steps import STEPS
 
-UNPREPARED = "_unprepared"  # what the model's own signature is called beside the wrapped one
 SCOPE = "unstuck_pipeline"
 _STEP_NAMES = {kind: name for name, kind in STEPS.items()}
 _STATE = frozenset({
@@ -28,9 +28,9 @@ _STATE = frozenset({
 
 
 def wrap(
-    session: Any, signatures: Mapping[str, Signature], pipeline: Pipeline, folder: Path
+    session: Any, signatures: Mapping[str, Signature], pipeline: Pipeline, files: Files
 ) -> tuple[dict[str, Signature], list[Any]]:
-    """The signatures with those that the pipeline names taking raw inputs, and the ops that initialise its tables.
+    """The signatures with those that the pipeline names taking raw inputs, and the ops that fill its tables.
 
     A wrapped signature keeps its name; the model's own is beside it, its name followed by ``_unprepared``.
 
@@ -38,7 +38,7 @@ def wrap(
         session: holds the loaded graph, which gets the pipeline's ops.
         signatures: the model's.
         pipeline: by signature.
-        folder: where the files are that steps name.
+        files: those that steps name.
 
     Raises:
         PipelineError: it does not fit the model; the message says where.
@@ -50,46 +50,26 @@ def wrap(
         before = len(tf.compat.v1.get_collection(collection))
         for name, declared in pipeline.signatures.items():
             signature = signatures[name]
-            if name + UNPREPARED in signatures:
-                raise PipelineError(
-                    f"Signature {name!r}, pipeline: the model has a signature {name + UNPREPARED!r} already.",
-                    hint="Its pipeline is inside it, it seems; write one for the model that it was made of.",
-                )
             wrapped[name + UNPREPARED] = replace(signature, name=name + UNPREPARED)
-            wrapped[name] = _wrapped(session.graph, signature, declared, folder)
+            wrapped[name] = _wrapped(session.graph, signature, declared, files)
         initializers = tf.compat.v1.get_collection(collection)[before:]
-    session.run(initializers)
     return dict(sorted(wrapped.items())), initializers
 
 
-def _wrapped(graph: Any, signature: Signature, declared: SignaturePipeline, folder: Path) -> Signature:
-    where = f"Signature {signature.name!r}, pipeline"
+def _wrapped(graph: Any, signature: Signature, declared: SignaturePipeline, files: Files) -> Signature:
+    where = place(signature.name)
     with tf.name_scope(SCOPE):
-        raw = {
-            alias: tf.compat.v1.placeholder(
-                tf.as_dtype(each.tensor_dtype.number),
-                [None, *(None if size < 0 else size for size in each.shape)],
-                name=_op_name(alias),
-            )
-            for alias, each in declared.raw.items()
-        }
-        prepared = {
-            alias: _fitting(f"{where} inputs.{alias}", _value(f"{where} inputs.{alias}", each, raw, folder), spec)
-            for alias, spec in signature.inputs.items()
-            for each in (declared.inputs[alias],)
-        }
+        used = names_in(declared.inputs)
+        known = {name: placeholder(each.spec(name)) for name, each in declared.sources().items() if name in used}
+        prepared = values(f"{where} inputs", declared.inputs, known, files, signature.inputs)
         outputs = _imported(graph, signature, prepared)
         if declared.outputs is not None:
-            outputs = {
-                alias: tf.identity(
-                    _dense(f"{where} outputs.{alias}", _value(f"{where} outputs.{alias}", each, outputs, folder))
-                )
-                for alias, each in declared.outputs.items()
-            }
+            made = values(f"{where} outputs", declared.outputs, outputs, files)
+            outputs = {alias: tf.identity(tensor) for alias, tensor in made.items()}
     return replace(
         signature,
-        inputs={alias: _spec(alias, tensor) for alias, tensor in sorted(raw.items())},
-        outputs={alias: _spec(alias, tensor) for alias, tensor in sorted(outputs.items())},
+        inputs=specs(known),
+        outputs=specs(outputs),
         method_name=METHOD_NAMES["predict"],  # what it took for classify or regress, tf.Examples, it takes no longer
         takes_examples=False,
         defaults={},
@@ -115,14 +95,43 @@ def _imported(graph: Any, signature: Signature, prepared: Mapping[str, Any]) -> 
     return dict(zip(names, found, strict=True))
 
 
-def _value(where: str, expression: Expression, known: Mapping[str, Any], folder: Path) -> Any:
+def placeholder(spec: TensorSpec) -> Any:
+    """A tensor to feed."""
+    return tf.compat.v1.placeholder(tf.as_dtype(spec.dtype.number), spec.shape, name=_op_name(spec.alias))
+
+
+def values(
+    where: str,
+    expressions: Mapping[str, Expression],
+    known: Mapping[str, Any],
+    files: Files,
+    wanted: Mapping[str, TensorSpec] | None = None,
+) -> dict[str, Any]:
+    """The tensors of ``expressions``, made of those ``known`` by name; as the specs ``wanted`` of them, if any.
+
+    Raises:
+        PipelineError: a step does not take what it is given, or what comes out is not what is wanted.
+    """
+    made = {
+        alias: _dense(f"{where}.{alias}", _value(f"{where}.{alias}", each, known, files))
+        for alias, each in expressions.items()
+    }
+    return {alias: _fitting(f"{where}.{alias}", made[alias], spec) for alias, spec in (wanted or {}).items()} or made
+
+
+def specs(tensors: Mapping[str, Any]) -> dict[str, TensorSpec]:
+    """What ``tensors`` are, as a signature holds it."""
+    return {alias: _spec(alias, tensor) for alias, tensor in sorted(tensors.items())}
+
+
+def _value(where: str, expression: Expression, known: Mapping[str, Any], files: Files) -> Any:
     parts = expression.concat or expression.stack
     if expression.from_ is not None:
         value = known[expression.from_]
     elif parts is not None:
         kind = "concat" if expression.concat else "stack"
         values = [
-            _dense(f"{where}.{kind}.{at}", _value(f"{where}.{kind}.{at}", each, known, folder))
+            _dense(f"{where}.{kind}.{at}", _value(f"{where}.{kind}.{at}", each, known, files))
             for at, each in enumerate(parts)
         ]
         value = _joined(f"{where}.{kind}", values, as_new=expression.stack is not None)
@@ -133,7 +142,7 @@ def _value(where: str, expression: Expression, known: Mapping[str, Any], folder:
         value.set_shape([None, *one.shape])
     for at, step in enumerate(expression.steps):
         try:
-            value = apply(step, value, folder)
+            value = apply(step, value, files)
         except PipelineError as error:
             raise PipelineError(
                 f"{where}: step {at} ({_STEP_NAMES[type(step)]}): {error.message}.", hint=error.hint
@@ -169,24 +178,8 @@ def _dense(where: str, value: Any) -> Any:
 
 def _fitting(where: str, value: Any, spec: TensorSpec) -> Any:
     """``value``, once it is what the model's input takes."""
-    value = _dense(where, value)
-    dtype = from_number(value.dtype.as_datatype_enum)
-    if value.dtype != tf.as_dtype(spec.dtype.number).base_dtype:
-        hint = f"End its steps with cast: {{dtype: {spec.dtype.name}}}."
-        if not (dtype.is_number and spec.dtype.is_number):
-            hint = "Make numbers of it with vocabulary or hash." if dtype.is_string and spec.dtype.is_number else ""
-        raise PipelineError(f"{where}: it is {dtype.name}, and the model takes {spec}.", hint=hint)
-    if spec.has_shape and spec.shape is not None and not value.shape.is_compatible_with(list(spec.shape)):
-        if value.shape.rank is not None and [*value.shape.as_list(), 1] == [
-            *value.shape.as_list()[:1],
-            *spec.shape[1:],
-        ]:
-            return value[..., None]
-        raise PipelineError(
-            f"{where}: it has the shape {show_shape(value.shape.as_list())}, and the model takes {spec}.",
-            hint="Change it with reshape, which gives a row's shape.",
-        )
-    return value
+    given = _spec(spec.alias, value)
+    return value if fits(where, given.dtype, given.shape, spec) else value[..., None]
 
 
 def _spec(alias: str, tensor: Any) -> TensorSpec:

@@ -46,7 +46,9 @@ with _without_banners(), warnings.catch_warnings():
     warnings.simplefilter("ignore")
     import tensorflow as _tensorflow
     from tensorflow.core.protobuf import config_pb2 as _config
+    from tensorflow.core.protobuf import meta_graph_pb2 as _meta_graph
     from tensorflow.python.framework import op_def_registry as _ops
+    from tensorflow.python.grappler import tf_optimizer as _optimizer
     from tensorflow.python.saved_model import loader_impl as _loader
 
     tf: Any = _tensorflow
@@ -57,3 +59,5 @@ with _without_banners(), warnings.catch_warnings():
 config_pb2: Any = _config
 op_def_registry: Any = _ops
 loader_impl: Any = _loader
+meta_graph_pb2: Any = _meta_graph
+tf_optimizer: Any = _optimizer
