@@ -1,6 +1,7 @@
 """Serves the examples with the real server and shows its answers, each right model's beside its broken twin's.
 
-With --keep-running, leaves the server in the foreground instead. Arguments unknown here go to the server.
+Then diagnoses the twins, and serves them again with the pipelines that the diagnoses write. With --keep-running, leaves
+the server in the foreground instead. Arguments unknown here go to the server.
 """
 
 import argparse
@@ -10,17 +11,24 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
+import textwrap
 import threading
 import time
 import urllib.error
 import urllib.request
+from functools import partial
+from pathlib import Path
 from typing import Any
 
+from examples import evidence
 from examples.export import MODELS, NAMES, ensure_exported
 from examples.requests import EXAMPLES, Example
 
 READY_WITHIN_S = 120
 STOPPED_WITHIN_S = 30
+DIAGNOSED_WITHIN_S = 120
+WIDTH = 98
 # The default opener would ask a proxy that the environment names, even for 127.0.0.1.
 HTTP = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -50,6 +58,13 @@ def main() -> None:
             print(f"unstuck serve answers at http://{address} with {len(NAMES)} models.")
             for example in EXAMPLES:
                 show(example, address)
+            with tempfile.TemporaryDirectory() as folder:
+                pipelines = [diagnose(example, address, Path(folder)) for example in EXAMPLES]
+                ended(server)
+                server = Server([*flags, *pipelines], echo=False)
+                address = server.wait_until_ready()
+            for example in EXAMPLES:
+                show_repaired(example, address)
     except KeyboardInterrupt:
         if not options.keep_running:
             sys.exit(130)
@@ -57,7 +72,13 @@ def main() -> None:
         server.stop()
         sys.exit(f"demo: {error}{server.unseen_output()}")
     finally:
-        status = server.stop()
+        server.stop()
+    ended(server)
+
+
+def ended(server: "Server") -> None:
+    """Stops the server; exits with a message if that was not clean."""
+    status = server.stop()
     if status != 0:
         sys.exit(f"demo: the server exited with status {status}{server.unseen_output()}")
 
@@ -138,7 +159,7 @@ def show(example: Example, address: str) -> None:
     twins_classes: set[str] = set()
     for request in example.requests:
         prediction = predict(address, example.name, request.instance)
-        twins = predict(address, example.twin, request.instance)
+        twins = predict(address, example.twin, example.to_twin(request.instance))
         print(f"  {request.shown:54}  {example.answer(prediction):16}  {example.answer(twins)}")
         predictions.append(prediction)
         twins_classes.add(example.answer(twins).split()[0])
@@ -149,6 +170,37 @@ def show(example: Example, address: str) -> None:
     print(f"  {example.mistake}.", flush=True)
     if different < len(predictions):
         raise DemoError(f"{example.name} gave the same prediction to different requests")
+
+
+def diagnose(example: Example, address: str, folder: Path) -> str:
+    """Prints what `unstuck diagnose` says of the twin; returns the flag that serves it with the pipeline it wrote."""
+    target, pipeline = f"http://{address}/v1/models/{example.twin}", folder / f"{example.name}.yaml"
+    files = evidence.write(example, folder, partial(predict, address, example.name))
+    flags = [f"--{name}={file}" for name, file in files.items()]
+    command = ["diagnose", target, f"--model={MODELS / example.twin}", *flags, f"--apply-pipeline={pipeline}"]
+    done = subprocess.run(
+        [sys.executable, "-m", "unstuck", *command, "--format=json"],
+        check=False, capture_output=True, text=True, timeout=DIAGNOSED_WITHIN_S,
+    )  # fmt: skip
+    if done.returncode != 1 or not pipeline.exists():
+        raise DemoError(f"the fault of {example.twin} was not found, or no pipeline written: {done.stderr}")
+    verdict = json.loads(done.stdout)["verdict"]
+    shown = [f"unstuck diagnose …/{example.twin} --model=…", *(f"--{name}={file.name}" for name, file in files.items())]
+    print("\n" + " \\\n    ".join(shown) + f"\n\n  {verdict['cause']}")
+    print(textwrap.fill(verdict["summary"], WIDTH, initial_indent="  ", subsequent_indent="  "))
+    print("\n  the pipeline that repairs it:\n" + textwrap.indent(pipeline.read_text(), "    "), flush=True)
+    return f"--pipeline_file={example.twin}={pipeline}"
+
+
+def show_repaired(example: Example, address: str) -> None:
+    """Prints the twin's answers behind its pipeline; raises DemoError where they are not the right model's."""
+    print(f"\n{example.twin}, with its pipeline:\n")
+    for request in example.requests:
+        right = predict(address, example.name, request.instance)
+        twins = predict(address, example.twin, example.to_twin(request.instance))
+        print(f"  {request.shown:54}  {example.answer(right):16}  {example.answer(twins)}", flush=True)
+        if example.answer(twins).split()[0] != request.expected:
+            raise DemoError(f"{example.twin} with its pipeline answers {example.answer(twins)}")
 
 
 def print_commands(address: str) -> None:

@@ -1,7 +1,7 @@
 """image_classifier: which shape is drawn? It takes pixels as cameras give them, because its graph holds their scaling.
 
-Its broken twin is the same trained network with the scaling left out: pixels arrive 255 times as large as in training,
-so its neurons saturate and every picture looks like a square.
+Its broken twin is the same trained network with the scaling left to clients, who do not do it: pixels arrive 255 times
+as large as in training, so its neurons saturate and every picture looks like a square.
 """
 
 from typing import TYPE_CHECKING
@@ -45,7 +45,8 @@ def pictures(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 def models() -> "dict[str, keras.Model]":
     """Trains the network once; returns the right model and its broken twin, by name.
 
-    Both take `image`, uint8 [-1, 28, 28, 1], and give `scores`, float32 [-1, 4]: a probability for each of SHAPES.
+    They take `image`, uint8 [-1, 28, 28, 1], the twin float32, and give `scores`, float32 [-1, 4]: a probability for
+    each of SHAPES.
     """
     import keras
 
@@ -63,9 +64,8 @@ def models() -> "dict[str, keras.Model]":
     network.fit(scale(images), labels, epochs=10, batch_size=64, verbose=0)
 
     image = keras.Input((SIZE, SIZE, 1), dtype="uint8", name="image")
-    right = network(scale(image))
-    broken = network(keras.ops.cast(image, "float32"))
+    scaled = keras.Input((SIZE, SIZE, 1), name="image")
     return {
-        NAME: keras.Model(image, {"scores": right}),
-        f"{NAME}_broken": keras.Model(image, {"scores": broken}),
+        NAME: keras.Model(image, {"scores": network(scale(image))}),
+        f"{NAME}_broken": keras.Model(scaled, {"scores": network(scaled)}),
     }

@@ -35,6 +35,10 @@ class Example:
         """The name of the model that makes the mistake."""
         return f"{self.name}_broken"
 
+    def to_twin(self, instance: dict[str, Any]) -> dict[str, Any]:
+        """The instance as clients send it to the twin, which takes lists of words: each sentence as if it were one."""
+        return {name: [value] if isinstance(value, str) else value for name, value in instance.items()}
+
     def answer(self, prediction: float | list[float]) -> str:
         """A prediction as people read it: the likeliest class and its probability."""
         scores = prediction if isinstance(prediction, list) else [1 - prediction, prediction]

@@ -1,10 +1,11 @@
 """text_classifier: are reviews positive? It takes raw strings, because its graph holds its tokenisation.
 
 Its broken twin is the same trained network behind the vocabulary alone: splitting and lower-casing were part of the
-training pipeline, and left to clients. They send sentences, no sentence is a word of the vocabulary, so every review
-becomes the one token [UNK] and gets the same prediction.
+training pipeline, and left to clients, who are to send lists of words. They send each sentence as one word; no sentence
+is a word of the vocabulary, so every review becomes the one token [UNK] and gets the same prediction.
 """
 
+import string
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -56,7 +57,7 @@ def reviews(count: int, seed: int) -> tuple[list[str], np.ndarray]:
 def models() -> "dict[str, keras.Model]":
     """Trains the network once; returns the right model and its broken twin, by name.
 
-    Both take `text`, string [-1], and give `probability`, float32 [-1]: that the review is positive.
+    They take `text`, string [-1], the twin [-1,-1], and give `probability`, float32 [-1]: that the review is positive.
     """
     import keras
 
@@ -80,10 +81,18 @@ def models() -> "dict[str, keras.Model]":
 
     text = keras.Input((), dtype="string", name="text")
     right = network(tokenise(text))
+    words = keras.Input((None,), dtype="string", name="text")
     look_up = keras.layers.StringLookup(vocabulary=tokenise.get_vocabulary()[2:], mask_token="")
-    token = keras.layers.Reshape((1,))(look_up(text))
-    broken = network(keras.ops.pad(token, [[0, 0], [0, LENGTH - 1]]))
+    padded = keras.ops.pad(look_up(words), [[0, 0], [0, LENGTH]])
+    broken = network(padded[:, :LENGTH])
     return {
         NAME: keras.Model(text, {"probability": right}),
-        f"{NAME}_broken": keras.Model(text, {"probability": broken}),
+        f"{NAME}_broken": keras.Model(words, {"probability": broken}),
     }
+
+
+def prepared(texts: list[str]) -> list[list[str]]:
+    """The words of each text as training had them: lower case, no punctuation, LENGTH of them, padded with none."""
+    bare = str.maketrans("", "", string.punctuation)
+    split = [text.lower().translate(bare).split()[:LENGTH] for text in texts]
+    return [words + [""] * (LENGTH - len(words)) for words in split]

@@ -11,6 +11,11 @@ import pytest
 from examples.requests import EXAMPLES
 
 ROOT = Path(__file__).parents[2]
+CAUSES = {
+    "text_classifier": "preprocessing/missing-tokenization",
+    "feature_concat": "mapping/swapped-features",
+    "image_classifier": "preprocessing/missing-normalization",
+}
 DEMO = [sys.executable, "-m", "examples.demo"]
 
 
@@ -20,7 +25,7 @@ def _exported() -> None:
 
 
 def test_demo_shows_different_predictions_beside_the_twins() -> None:
-    done = subprocess.run(DEMO, check=False, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(DEMO, check=False, cwd=ROOT, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr + done.stdout
     assert max(map(len, done.stdout.splitlines())) <= 100
     for example in EXAMPLES:
@@ -33,6 +38,8 @@ def test_demo_shows_different_predictions_beside_the_twins() -> None:
         assert len({answer.split()[0] for answer in twin}) == 1
         assert f"{len(rows)} requests, {len(rows)} different predictions." in shown
         assert example.mistake in shown
+        assert f"\n  {CAUSES[example.name]}\n" in done.stdout
+        assert f"\n{example.twin}, with its pipeline:\n" in done.stdout
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -1,0 +1,1 @@
+"""Checks of the stage *mapping*: one cause, one file."""

@@ -1,0 +1,147 @@
+"""A feature that the model uses never reaches it.
+
+What it finds
+    An input, or a column, whose place is filled with zero, a default or a mean, whatever the client has.
+
+Why it happens
+    A feature table without the column, a misspelt key whose default steps in, a client that stopped sending it.
+
+How it decides
+    Answers that are the reference's once the feature is replaced by a constant; or a feature that, moved, never moves
+    the endpoint's answer, though it moves the model's, or though the endpoint's golden answers are wrong. From outside
+    alone, a whole input that never moves an answer while others do. From the client's side: a feature that has one
+    value in all requests, a default that training has not, and that the model uses.
+
+How to fix it
+    Fill the feature from its field, and fail where the field is missing instead of stepping in with a default.
+
+When it is wrong
+    A model that learnt to ignore an input: with golden rows, which it answers rightly, nothing is reported.
+"""
+
+from collections.abc import Iterator
+
+from unstuck.doctor.check import Case, Fault, Location, Outcome, RuledOut, Suspect, check
+from unstuck.doctor.evidence.feature_map import (
+    USED,
+    EndpointSensitivity,
+    FeatureEffect,
+    ModelWiring,
+    Sensitivity,
+)
+from unstuck.doctor.evidence.feature_profile import FeatureProfile
+from unstuck.doctor.evidence.probes import RepeatProbe
+from unstuck.doctor.evidence.replay import EndpointReplay, GoldenAtEndpoint, GoldenReplay
+from unstuck.doctor.mapped import by_answers, constants_sent, settled
+
+FIX = "Fill {features} from its own field: {what}. Let a missing field fail instead of being replaced."
+TRIALS = 3
+LUCK = 0.01
+RANKED = 0.6  # correlation of a feature with the golden answers' distance from the model's
+
+
+@check()
+def dropped_feature(
+    replay: EndpointReplay | None,
+    golden: GoldenReplay | None,
+    at_endpoint: GoldenAtEndpoint | None,
+    profile: FeatureProfile | None,
+    model: Sensitivity | None,
+    endpoint: EndpointSensitivity | None,
+    repeated: RepeatProbe | None,
+    wiring: ModelWiring | None,
+) -> Iterator[Outcome]:
+    outcomes = [*by_answers("mapping/dropped-feature", replay, golden, at_endpoint, FIX)]
+    explained = any(each is not None and each.best is not None for each in (replay, at_endpoint))
+    is_stale = repeated is not None and repeated.replays and repeated.inconsistent
+    if endpoint is not None and not explained and not is_stale:
+        outcomes += _at_endpoint(endpoint, model, replay, at_endpoint)
+    if model is not None and golden is not None and golden.wrong and golden.best is None:
+        outcomes += _in_model(model, wiring)
+    if profile is not None:
+        outcomes += constants_sent(profile, model or endpoint)
+    yield from settled(outcomes, "there are no answers to compare, and no requests and training data")
+
+
+def _at_endpoint(
+    endpoint: EndpointSensitivity,
+    model: Sensitivity | None,
+    replay: EndpointReplay | None,
+    at_endpoint: GoldenAtEndpoint | None,
+) -> Iterator[Outcome]:
+    silent = [each for each in endpoint.silent if each.trials >= TRIALS]
+    is_right = (at_endpoint is not None and at_endpoint.is_right) or (replay is not None and replay.is_right)
+    if not silent or not endpoint.telling or is_right:
+        if endpoint.telling:
+            yield RuledOut(
+                "Every feature that was moved moves the endpoint's answers, or its answers are right.",
+                {"moved": len(endpoint.telling), "silent": len(silent)},
+            )
+        return
+    for each in silent:
+        own = model.named(each.feature) if model is not None else None
+        if own is not None:
+            if own.effect >= USED:
+                proves = _chance(own.moved, own.trials, each.trials) <= LUCK
+                yield _silent(each, f"it moves the model's by up to {own.effect:.2g} of their range", 0.92, proves)
+        elif at_endpoint is not None and at_endpoint.wrong:
+            yield _silent(each, f"{at_endpoint.wrong} of {at_endpoint.rows} golden answers are not given", 0.9)
+        else:
+            moved, trials = sum(it.moved for it in endpoint.telling), sum(it.trials for it in endpoint.telling)
+            reacts = endpoint.distinct > endpoint.rows / 2 and _chance(moved, trials, each.trials) <= LUCK
+            proves = each.is_input and 2 * len(silent) <= len(endpoint.features) and reacts
+            yield _silent(each, f"{len(endpoint.telling)} other features move them", 0.8 if proves else 0.4, proves)
+
+
+def _chance(moved: int, trials: int, silent: int) -> float:
+    """How likely as many trials move nothing as ``silent``, where ``moved`` of ``trials`` move something."""
+    return (1 - moved / trials) ** silent if trials else 1.0
+
+
+def _silent(found: FeatureEffect, contrast: str, confidence: float, proves: bool = True) -> Outcome:
+    kind = Fault if proves else Suspect
+    return kind(
+        why=f"{found.feature} was moved {found.trials} times and never moved the endpoint's answer, while {contrast}.",
+        evidence={"trials": found.trials, "moved": found.moved, "contrast": contrast},
+        fix=f"Feed {found.feature} from the request to the model's input {found.input}: something before the model "
+        "replaces it, or never reads it.",
+        confidence=confidence,
+        location=Location(input=found.input, feature=found.feature),
+    )
+
+
+def _in_model(model: Sensitivity, wiring: ModelWiring | None) -> Iterator[Outcome]:
+    node = wiring.node or None if wiring is not None and wiring.lost else None
+    for each in model.silent:
+        if each.trials >= TRIALS and each.residual >= RANKED and model.telling:
+            yield Fault(
+                why=f"{each.feature} never moves the model's answers, and the golden answers' distance from them goes "
+                f"with it (rank correlation {each.residual:.2f} over {model.golden_rows} rows).",
+                evidence={"trials": each.trials, "rank_correlation": each.residual, "rows": model.golden_rows},
+                fix=f"Export the model again with {each.feature} connected: its graph replaces it by a constant.",
+                confidence=0.84,
+                location=Location(input=each.input, feature=each.feature, node=node),
+            )
+
+
+def _moved(moved: int, *, is_input: bool = True) -> list[FeatureEffect]:
+    told = {"input": "x", "is_input": is_input, "trials": 12, "effect": 0.5}
+    return [
+        FeatureEffect.model_validate(told | {"feature": "a", "moved": 12}),
+        FeatureEffect.model_validate(told | {"feature": "b", "moved": moved, "effect": 0.5 * bool(moved)}),
+    ]
+
+
+def _endpoint(moved: int, *, is_input: bool = True) -> EndpointSensitivity:
+    return EndpointSensitivity(source="requests", rows=6, distinct=6, features=_moved(moved, is_input=is_input))
+
+
+CASES = (
+    Case(
+        "b moves the model's answers and not the endpoint's",
+        (_endpoint(0), Sensitivity(source="requests", rows=6, distinct=6, features=_moved(12))),
+        "fault",
+    ),
+    Case("every feature moves the answers", (_endpoint(12),), "ruled-out"),
+    Case("from outside, a column that nothing shows to matter", (_endpoint(0, is_input=False),), "suspect"),
+)

@@ -1,0 +1,1 @@
+"""Checks of the stage *preprocessing*: one cause, one file."""

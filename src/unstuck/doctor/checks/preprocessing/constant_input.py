@@ -1,0 +1,73 @@
+"""The client itself sends the same effective values every time.
+
+What it finds
+    At least 20 requests that are all the same to the model, although clients mean them to differ.
+
+Why it happens
+    Numbers are cast to integers before they are scaled, so that all become 0; a feature cache has one key for all; only
+    padding is sent; a parser fails and sends its default.
+
+How it decides
+    The requests are bound to the signature's inputs, as the server does, and compared in the inputs that an output
+    depends on.
+
+How to fix it
+    Log what the client has before it builds a request, and find the first place where all values are the same.
+
+When it is wrong
+    A file of requests that was made by repeating one, for a load test, looks like this.
+"""
+
+from collections.abc import Iterator
+
+from unstuck.doctor.check import Case, Fault, Location, NotTested, Outcome, RuledOut, check
+from unstuck.doctor.evidence.request_facts import InputFacts, RequestFacts
+from unstuck.doctor.evidence.samples_of_requests import FEW, REPEATED, SENT
+
+ENOUGH = 20  # rows
+
+
+@check(
+    explains=(
+        "preprocessing/missing-tokenization", "preprocessing/wrong-vocabulary", "preprocessing/missing-normalization",
+        "preprocessing/double-normalization", "preprocessing/wrong-encoding", "preprocessing/truncation",
+        "mapping/dropped-feature", "mapping/swapped-features", "mapping/duplicated-feature", "mapping/wrong-layout",
+        "resources/stale-response", "model/dead-activation", "model/saturated-activation", "model/collapsed",
+    )
+)  # fmt: skip
+def constant_input(facts: RequestFacts) -> Iterator[Outcome]:
+    numbers = {"rows": facts.rows, "distinct": facts.distinct, "distinct_bodies": facts.distinct_bodies}
+    if facts.distinct == 1 and facts.rows >= ENOUGH:
+        used = [each for each in facts.inputs if each.is_used]
+        yield Fault(
+            why=f"All {facts.rows} requested rows are the same to the model"
+            f"{_but(facts)}: {', '.join(f'{each.input} is {_value(each)}' for each in used[:4])}.",
+            evidence={**numbers, "values": {each.input: each.example for each in used[:16]}},
+            fix="Log what the client has before it builds a request, and find the first place where it no longer "
+            "differs: an integer cast before scaling, a cache with one key, a parser's default, only padding.",
+            confidence=0.98,
+            location=Location(input=", ".join(each.input for each in used[:8])),
+        )
+    elif facts.rows < ENOUGH and facts.distinct <= 1:
+        yield NotTested(f"{facts.rows} rows that fit the signature are too few to say that clients send nothing else")
+    else:
+        yield RuledOut(f"{facts.rows} requested rows have {facts.distinct} different values.", numbers)
+
+
+def _but(facts: RequestFacts) -> str:
+    """What differs all the same."""
+    unused = [each.input for each in facts.inputs if not each.is_used and each.distinct > 1]
+    return f", though {', '.join(unused)}, which no output depends on, differ" if unused else ""
+
+
+def _value(each: InputFacts) -> str:
+    if each.zeros == 1.0:
+        return "zero or empty throughout"
+    return each.example
+
+
+CASES = (
+    Case("one row for all", (REPEATED,), "fault"),
+    Case("different rows", (SENT,), "ruled-out"),
+    Case("the same, but a few only", (FEW,), "not-tested"),
+)

@@ -1,0 +1,106 @@
+"""Raw text where tokens are expected: almost every string is unknown until it is split, cased or cleaned.
+
+What it finds
+    Texts that the model's vocabulary does not know as they are sent, and knows once they are split, in lower case, or
+    without punctuation; raw text sent to an input of token ids.
+
+Why it happens
+    The tokenizer of training is not part of the model, and the client leaves it out.
+
+How it decides
+    What reaches the model's lookup table is read from its graph (without a model: training's own tokens are the
+    vocabulary). At least 80 % of the tokens are unknown as sent, one preparation brings that down by half of all tokens
+    or more, and training's are mostly known.
+
+How to fix it
+    Prepare the text as in training, in the client or by a pipeline before the model.
+
+When it is wrong
+    A vocabulary that is small by design knows little in training too; then nothing is reported.
+"""
+
+from collections.abc import Iterator
+
+from unstuck.doctor.check import Case, Fault, Location, NotTested, Outcome, RuledOut, Suspect, check
+from unstuck.doctor.evidence.pipeline_text import pipeline, text_steps
+from unstuck.doctor.evidence.request_facts import Misfit, RequestFacts
+from unstuck.doctor.evidence.samples_of_requests import KNOWN, MISFITS, OTHER_WORDS, SENT, UNSPLIT
+from unstuck.doctor.evidence.vocabulary import TokenFacts, Treatment, VocabularyProbe
+
+UNKNOWN = 0.8
+REVIVES = 0.5
+
+
+@check(
+    explains=(
+        "preprocessing/wrong-vocabulary", "preprocessing/truncation", "resources/not-serving",
+        "model/dead-activation", "model/saturated-activation", "model/collapsed", "model/degenerate-weights",
+    )
+)  # fmt: skip
+def missing_tokenization(facts: RequestFacts, probe: VocabularyProbe | None) -> Iterator[Outcome]:
+    raw = [_raw_text(each, facts) for each in facts.misfits if each.kind == "words"]
+    found = [each for tokens in (probe.inputs if probe else ()) if (each := _untreated(tokens, facts)) is not None]
+    yield from raw
+    yield from found
+    if raw or found:
+        return
+    if probe is None or not any(each.tokens for each in probe.inputs):
+        yield NotTested("no input is looked up in a vocabulary that is known")
+        return
+    yield RuledOut(
+        "The tokens are known as they are sent, or no preparation makes them known.",
+        {each.input: each.unknown for each in probe.inputs},
+    )
+
+
+def _raw_text(each: Misfit, facts: RequestFacts) -> Outcome:
+    kind = Fault if each.count >= facts.requests / 2 else Suspect
+    return kind(
+        why=f"Input {each.input!r} takes numbers, such as token ids, and {each.count} of {facts.requests} requests "
+        f"send it text: {each.example!r}.",
+        evidence={"requests": facts.requests, "refused": each.count, "message": each.message},
+        fix=f"Turn the text into what {each.input!r} takes by the tokenizer of training: in the client, or by a "
+        "pipeline with its vocabulary (steps lowercase, split, vocabulary, pad; unstuck fit-pipeline writes one).",
+        confidence=0.9 if kind is Fault else 0.5,
+        location=Location(input=each.input),
+    )
+
+
+def _untreated(tokens: TokenFacts, facts: RequestFacts) -> Outcome | None:
+    best = _best(tokens)
+    if best is None or tokens.unknown < UNKNOWN or tokens.unknown - best.unknown < REVIVES:
+        return None
+    if (tokens.trained_unknown or 0.0) > best.unknown + 0.2:
+        return None
+    mine = next(fact for fact in facts.inputs if fact.input == tokens.input)
+    steps = text_steps(best.preparation, mine, tokens.trained_length)
+    text = pipeline(facts, {mine.input: steps}) if steps else ""
+    return Fault(
+        why=f"{tokens.unknown:.0%} of what input {tokens.input!r} looks up is unknown to its "
+        f"{tokens.known_by} of {tokens.entries} entries, such as {tokens.examples[0]!r}; after {best.preparation.name} "
+        f"it is {best.unknown:.0%}.",
+        evidence={
+            "unknown": tokens.unknown, "unknown_in_training": tokens.trained_unknown,
+            "unknown_once_prepared": best.unknown, "preparation": best.preparation.name, "tokens": tokens.tokens,
+            "examples": tokens.examples, "known_examples": tokens.known_examples, "pipeline": text,
+        },
+        fix=f"Prepare the text of {tokens.input!r} as in training: {best.preparation.name}"
+        + (f". This pipeline does it:\n{text}" if text else " in the client, before it is sent."),
+        confidence=0.95,
+        location=Location(input=tokens.input),
+    )  # fmt: skip
+
+
+def _best(tokens: TokenFacts) -> Treatment | None:
+    """The preparation with the fewest unknown tokens; of those next to it, the one with the fewest steps."""
+    least = min((each.unknown for each in tokens.treatments), default=1.0)
+    near = [each for each in tokens.treatments if each.unknown <= least + 0.02]
+    return min(near, key=lambda each: len(each.preparation.kinds), default=None)
+
+
+CASES = (
+    Case("whole sentences where words are looked up", (SENT, UNSPLIT), "fault"),
+    Case("raw text to an input of ids", (MISFITS,), "fault"),
+    Case("known words", (SENT, KNOWN), "ruled-out"),
+    Case("unknown whatever is done", (SENT, OTHER_WORDS), "ruled-out"),
+)

@@ -1,0 +1,142 @@
+"""Bytes or numbers in another encoding than the model's.
+
+What it finds
+    Texts that are base64, hex, escaped, in another character set, or the bytes of a file; numbers that were cast to
+    integers, quantised, or read with their bytes in another order; text or base64 where numbers are taken.
+
+Why it happens
+    A client sends base64 without {"b64": …}, decodes bytes as text, or keeps an integer type.
+
+How it decides
+    Texts: most are written in a way in which training's are not; undone, the model accepts what it refused, knows more
+    of the words, or answers otherwise. An image file that the graph decodes must begin as one.
+    Numbers: all are whole where training's are not, each step is a large part of their deviation, and training's
+    numbers, once cast, have the requests' distribution.
+
+How to fix it
+    Send bytes as {"b64": "…"}, text as UTF-8, and numbers as training had them.
+
+When it is wrong
+    Without training data, texts that are meant to be encoded (hashes, ids) are only suspect.
+"""
+
+from collections.abc import Iterator
+from statistics import median
+
+from unstuck.doctor.check import Case, Fault, Location, NotTested, Outcome, RuledOut, Suspect, check
+from unstuck.doctor.evidence.preparation import Trials
+from unstuck.doctor.evidence.profile import Fit, InputComparison, ProfileComparison
+from unstuck.doctor.evidence.request_facts import InputFacts, Misfit, RequestFacts, Writing
+from unstuck.doctor.evidence.samples_of_requests import BASE64, CAST, REVIVED, SENT, SIMILAR, WHOLE
+
+MOST = 0.8
+IMAGES = frozenset({"png", "jpeg", "gif", "bmp", "riff"})
+CASTS = frozenset({
+    "cast to integers", "rounded to integers", "rounded down to integers", "bytes in the other order",
+    "quantised to 8 bits, signed", "quantised to 8 bits, unsigned", "the bits of a float read as an integer",
+})  # fmt: skip
+STEP = 0.2  # of the deviation, which a step of 1 must be to matter
+
+
+@check(
+    explains=(
+        "preprocessing/missing-tokenization", "preprocessing/wrong-vocabulary", "preprocessing/truncation",
+        "resources/not-serving", "model/dead-activation", "model/saturated-activation", "model/collapsed",
+    )
+)  # fmt: skip
+def wrong_encoding(facts: RequestFacts, profile: ProfileComparison | None, trials: Trials | None) -> Iterator[Outcome]:
+    found = [_misfit(each, facts) for each in facts.misfits if each.kind in ("base64", "number as text")]
+    found += [
+        each for fact in facts.inputs for writing in fact.writings if (each := _text(fact, writing, trials)) is not None
+    ]
+    found += [each for comparison in (profile.inputs if profile else ()) if (each := _cast(comparison)) is not None]
+    yield from found
+    if not found and not facts.rows:
+        yield NotTested("no request fits the signature")
+    elif not found:
+        yield RuledOut("Texts are plain, and numbers are not cast.", {"rows": facts.rows})
+
+
+def _misfit(each: Misfit, facts: RequestFacts) -> Outcome:
+    kind = Fault if each.count >= facts.requests / 2 else Suspect
+    return kind(
+        why=f"Input {each.input!r} takes numbers, and {each.count} of {facts.requests} requests send it "
+        f"{'text that holds a number' if each.kind == 'number as text' else 'base64'}: {each.example!r}.",
+        evidence={"requests": facts.requests, "refused": each.count, "message": each.message},
+        fix=f"Send input {each.input!r} as JSON numbers.",
+        confidence=0.9 if kind is Fault else 0.5,
+        location=Location(input=each.input),
+    )
+
+
+def _text(fact: InputFacts, writing: Writing, trials: Trials | None) -> Outcome | None:
+    if writing.share < MOST or (writing.trained_share or 0.0) > 0.2 or (fact.takes_images and writing.name in IMAGES):
+        return None
+    undone = trials.of(fact.input, writing.name) if trials else None
+    accepted = bool(trials and undone and trials.as_sent.failed == trials.as_sent.rows and undone.failed < undone.rows)
+    changed = undone.changed if undone else 0.0
+    is_image = fact.takes_images and (writing.content in IMAGES or writing.name == "damaged")
+    proven = accepted or is_image or writing.trained_share is not None
+    kind = Fault if proven else Suspect
+    inside = f" of {writing.content}" if writing.content not in ("", writing.name, "text") else ""
+    send = 'the file\'s bytes as {"b64": "…"}' if writing.content in IMAGES or is_image else "the plain text, as UTF-8"
+    return kind(
+        why=f"{writing.share:.0%} of the texts of input {fact.input!r} are {writing.name}{inside}, where the model "
+        f"takes {'image files' if fact.takes_images else 'plain text'}"
+        + ("; undone, the model accepts what it refused." if accepted else "."),
+        evidence={
+            "written": writing.name, "content": writing.content, "share": writing.share,
+            "trained_share": writing.trained_share, "refused_as_sent": trials.as_sent.failed if trials else None,
+            "refused_undone": undone.failed if undone else None, "answers_move_by": changed,
+        },
+        fix=f"Send {send} in input {fact.input!r}; in a REST body {{\"b64\": …}} makes the server decode base64.",
+        confidence=(0.97 if accepted else 0.9) if kind is Fault else 0.4,
+        location=Location(input=fact.input),
+    )  # fmt: skip
+
+
+def _cast(each: InputComparison) -> Outcome | None:
+    fit = _best_cast(each)
+    if fit is None:
+        return None
+    place = max(each.places, key=lambda place: place.apart)
+    return Fault(
+        why=f"All numbers of input {each.input!r} are whole, where only {median(_trained_whole(each)):.0%} of those of "
+        f"the {each.reference} data are: {fit.preparation.name}, those have the requests' distribution.",
+        evidence={
+            "requests_distinct": place.requests.distinct, "trained_distinct": place.reference.distinct,
+            "trained_std": place.reference.std, "distance": each.apart, "distance_of_cast": fit.apart,
+            "cast": fit.preparation.name,
+        },
+        fix=f"Send input {each.input!r} as floats: look for an integer type, a cast or a quantisation in the client.",
+        confidence=0.93,
+        location=Location(input=each.input),
+    )  # fmt: skip
+
+
+def _trained_whole(each: InputComparison) -> list[float]:
+    return [place.reference.whole for place in each.places]
+
+
+def _best_cast(each: InputComparison) -> Fit | None:
+    """The cast that makes the reference what the requests are; None where nothing is lost, or nothing fits."""
+    moving = [place for place in each.places if place.requests.std > 0]
+    if not moving or each.reference == "graph" or median(_trained_whole(each)) > 0.5:
+        return None
+    if min(place.requests.whole for place in each.places) < 0.999:
+        return None
+    casts = [fit for fit in each.fits if fit.preparation.name in CASTS and fit.of == "reference"]
+    others = [fit for fit in each.fits if fit.preparation.name not in CASTS]
+    fit = min(casts, key=lambda fit: fit.apart, default=None)
+    if fit is None or fit.apart > 0.25 or (others and min(other.apart for other in others) <= fit.apart):
+        return None
+    coarse = median(place.reference.std for place in each.places) * STEP < 1
+    return fit if coarse and fit.apart <= 0.6 * each.apart else None
+
+
+CASES = (
+    Case("base64 where the model decodes a picture", (BASE64, REVIVED), "fault"),
+    Case("standardised numbers cast to integers", (SENT, CAST), "fault"),
+    Case("plain", (SENT, SIMILAR), "ruled-out"),
+    Case("whole numbers as in training", (SENT, WHOLE), "ruled-out"),
+)

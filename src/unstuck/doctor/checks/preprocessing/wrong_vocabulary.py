@@ -1,0 +1,107 @@
+"""Tokens or ids of another vocabulary.
+
+What it finds
+    Tokens that the model's table does not know however they are prepared; ids beyond its embedding; ids that training
+    never had.
+
+Why it happens
+    The client uses another tokenizer, or another version of its vocabulary, than training did.
+
+How it decides
+    Texts: at least 80 % are unknown as sent and 60 % after any preparation, while training's are known, or, without
+    training data, while the model's answers do not differ. Ids: at least 5 % are beyond the embedding; or at least
+    80 % were never seen in training, whose own halves share theirs.
+
+How to fix it
+    Use the vocabulary that the model was trained with.
+
+When it is wrong
+    New users or products are unknown to any table: that is reported only if nearly nothing is known.
+"""
+
+from collections.abc import Iterator
+
+from unstuck.doctor.check import Case, Fault, Location, NotTested, Outcome, RuledOut, Suspect, check
+from unstuck.doctor.evidence.preparation import Trials
+from unstuck.doctor.evidence.samples_of_requests import BEYOND, KNOWN, OTHER_WORDS, STRANGE_IN_TRAINING, UNSPLIT
+from unstuck.doctor.evidence.vocabulary import TokenFacts, VocabularyProbe
+
+UNKNOWN, AFTER = 0.8, 0.6
+BEYOND_SHARE = 0.05
+ENOUGH = 10  # tokens
+
+
+@check(
+    explains=(
+        "resources/not-serving", "preprocessing/truncation", "model/dead-activation", "model/saturated-activation",
+        "model/collapsed", "model/degenerate-weights", "model/non-finite",
+    )
+)  # fmt: skip
+def wrong_vocabulary(probe: VocabularyProbe, trials: Trials | None) -> Iterator[Outcome]:
+    found = [each for tokens in probe.inputs if (each := _outcome(tokens, trials)) is not None]
+    yield from found
+    if not found and not any(each.tokens for each in probe.inputs):
+        yield NotTested("no token reaches a vocabulary")
+    elif not found:
+        unknown = {each.input: each.unknown for each in probe.inputs}
+        yield RuledOut("The tokens are of the model's vocabulary.", {"unknown": unknown})
+
+
+def _outcome(tokens: TokenFacts, trials: Trials | None) -> Outcome | None:
+    if tokens.tokens < ENOUGH or not tokens.entries:
+        return None
+    if tokens.known_by == "embedding":
+        return _ids(tokens)
+    left = min((each.unknown for each in tokens.treatments), default=tokens.unknown)
+    if tokens.unknown < UNKNOWN or left < AFTER or (tokens.trained_unknown or 0.0) > 0.4:
+        return None
+    still = trials is not None and trials.as_sent.spread < 1e-3
+    kind = Fault if tokens.trained_unknown is not None or still else Suspect
+    known = ", ".join(map(repr, tokens.known_examples[:3]))
+    return kind(
+        why=f"{tokens.unknown:.0%} of the tokens of input {tokens.input!r}, such as {tokens.examples[0]!r}, are not in "
+        f"its {tokens.known_by} of {tokens.entries} entries ({known} …), and {left:.0%} whatever is done to them.",
+        evidence=_numbers(tokens) | {"unknown_at_best": left},
+        fix=f"Make the tokens of {tokens.input!r} with the tokenizer and vocabulary that the model was trained with"
+        + (f" ({tokens.name})." if tokens.name else "."),
+        confidence=0.93 if kind is Fault else 0.4,
+        location=Location(input=tokens.input),
+    )
+
+
+def _ids(tokens: TokenFacts) -> Outcome | None:
+    unseen = tokens.unseen or 0.0
+    if tokens.unknown < BEYOND_SHARE and unseen < UNKNOWN:
+        return None
+    beyond = tokens.unknown >= BEYOND_SHARE
+    what = (
+        f"{tokens.unknown:.0%} of the ids of input {tokens.input!r} are beyond its embedding of {tokens.entries} rows"
+        if beyond
+        else f"{unseen:.0%} of the ids of input {tokens.input!r} never came in training"
+    )
+    if beyond and (tokens.trained_unknown or 0.0) >= BEYOND_SHARE:
+        return None
+    return Fault(
+        why=f"{what}, such as {', '.join(tokens.examples[:3]) or 'all of them'}: they are of another vocabulary.",
+        evidence=_numbers(tokens) | {"unseen": tokens.unseen},
+        fix=f"Make the ids of {tokens.input!r} with the vocabulary that the model was trained with: {tokens.entries} "
+        "ids, from 0.",
+        confidence=0.95 if beyond else 0.8,
+        location=Location(input=tokens.input),
+    )
+
+
+def _numbers(tokens: TokenFacts) -> dict[str, object]:
+    return {
+        "tokens": tokens.tokens, "unknown": tokens.unknown, "unknown_in_training": tokens.trained_unknown,
+        "entries": tokens.entries, "examples": tokens.examples, "known_examples": tokens.known_examples,
+    }  # fmt: skip
+
+
+CASES = (
+    Case("another tokenizer's pieces", (OTHER_WORDS,), "fault"),
+    Case("ids beyond the embedding", (BEYOND,), "fault"),
+    Case("known words", (KNOWN,), "ruled-out"),
+    Case("sentences that are known once split", (UNSPLIT,), "ruled-out"),
+    Case("as unknown in training", (STRANGE_IN_TRAINING,), "ruled-out"),
+)

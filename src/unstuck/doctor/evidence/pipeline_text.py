@@ -1,0 +1,87 @@
+"""Pipeline files as text: the repair of an input, for ``unstuck serve --pipeline_file`` or ``unstuck bake``."""
+
+import json
+from collections.abc import Mapping, Sequence
+
+from unstuck.doctor.evidence.preparation import Preparation
+from unstuck.doctor.evidence.request_facts import InputFacts, RequestFacts
+
+_DIGITS = 9
+_TEXT_STEPS = frozenset({"lowercase", "uppercase", "strip", "remove_punctuation", "split"})
+
+
+def pipeline(facts: RequestFacts, steps: Mapping[str, Sequence[str]]) -> str:
+    """A pipeline in which clients send as they do, and each input of ``steps`` is changed by them.
+
+    Args:
+        facts: says what the signature takes.
+        steps: by input, each step as YAML.
+    """
+    lines = ["signatures:", f"  {_name(facts.signature)}:", "    raw:"]
+    lines += [f"      {_name(each.input)}: {_raw(each)}" for each in facts.inputs]
+    lines.append("    inputs:")
+    for each in facts.inputs:
+        if each.input not in steps:
+            lines.append(f"      {_name(each.input)}: {_name(each.input)}")
+            continue
+        lines += [f"      {_name(each.input)}:", f"        from: {_name(each.input)}", "        steps:"]
+        lines += [f"          - {step}" for step in steps[each.input]]
+    return "\n".join(lines) + "\n"
+
+
+def renamed(facts: RequestFacts, sources: Mapping[str, str]) -> str:
+    """A pipeline in which clients send as they do, and each input of ``sources`` gets what another is sent; or none.
+
+    Args:
+        facts: says what the signature takes.
+        sources: by input, the one whose value it gets; empty text where these are not all inputs of the signature.
+    """
+    if not sources or not set(sources) | set(sources.values()) <= {each.input for each in facts.inputs}:
+        return ""
+    lines = ["signatures:", f"  {_name(facts.signature)}:", "    raw:"]
+    lines += [f"      {_name(each.input)}: {_raw(each)}" for each in facts.inputs]
+    lines.append("    inputs:")
+    lines += [f"      {_name(each.input)}: {_name(sources.get(each.input, each.input))}" for each in facts.inputs]
+    return "\n".join(lines) + "\n"
+
+
+def number_steps(preparation: Preparation, facts: InputFacts) -> list[str] | None:
+    """The steps that do what ``preparation`` says; None where there are none that do."""
+    kind = preparation.kinds[0]
+    if kind == "log":
+        steps = [f"log: {{offset: {preparation.offset[0]:g}}}"]
+    elif kind == "affine":
+        factor, offset = _numbers(preparation.factor), _numbers(preparation.offset)
+        steps = [f"scale: {{factor: {factor}, offset: {offset}}}"]
+    else:
+        return None
+    return steps if facts.dtype == "float" else [*steps, f"cast: {{dtype: {facts.dtype}}}"]
+
+
+def text_steps(preparation: Preparation, facts: InputFacts, length: int) -> list[str] | None:
+    """The same for texts, with lists of words of ``length``; None where there are none that do."""
+    if not _TEXT_STEPS.issuperset(preparation.kinds):
+        return None
+    steps: list[str] = list(preparation.kinds)
+    if "split" in steps:
+        if len(facts.shape) != 1:
+            return None
+        size = facts.shape[0] if facts.shape[0] > 0 else length
+        steps.append(f'pad: {{length: {max(1, size)}, value: ""}}')
+        steps.insert(0, "reshape: {shape: []}")
+    return steps
+
+
+def _raw(facts: InputFacts) -> str:
+    shape = facts.sent_shape if facts.sent_shape is not None else facts.shape
+    return f"{{dtype: {facts.dtype}" + (f", shape: {shape}" if shape else "") + "}"
+
+
+def _numbers(values: Sequence[float]) -> str:
+    plain = [float(f"{value:.{_DIGITS}g}") for value in values]
+    return json.dumps(plain[0] if len(set(plain)) == 1 else plain)
+
+
+def _name(text: str) -> str:
+    is_plain = text.isidentifier() and text.isascii() and text.lower() not in ("true", "false", "null", "yes", "no")
+    return text if is_plain and text.lower() not in ("on", "off", "y", "n") else json.dumps(text, ensure_ascii=False)

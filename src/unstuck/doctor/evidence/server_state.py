@@ -1,0 +1,82 @@
+"""The server's container and its log."""
+
+from collections.abc import Mapping
+
+from unstuck.doctor.evidence.base import Evidence
+
+
+class Cgroup(Evidence):
+    """The limits of a container and how often they were met; None for what its files do not say.
+
+    Attributes:
+        version: of cgroups, 1 or 2.
+        memory_limit: in bytes; None where there is none.
+        memory_now, memory_peak: in bytes.
+        limit_hits: how often an allocation met the limit; the page cache alone does that, too.
+        ooms: how often memory could not be found within the limit.
+        oom_kills: processes that the kernel killed for it.
+        cpus: how many CPUs the quota allows; None where there is no quota.
+        periods, throttled_periods: scheduling periods, and those in which the container had to wait.
+        throttled_s: how long its threads waited, in all.
+    """
+
+    version: int
+    memory_limit: int | None = None
+    memory_now: int | None = None
+    memory_peak: int | None = None
+    limit_hits: int = 0
+    ooms: int = 0
+    oom_kills: int = 0
+    cpus: float | None = None
+    periods: int = 0
+    throttled_periods: int = 0
+    throttled_s: float = 0.0
+
+    @property
+    def throttled(self) -> float:
+        """The share of periods in which the container had to wait."""
+        return self.throttled_periods / self.periods if self.periods else 0.0
+
+
+class LogFacts(Evidence):
+    """What a server's log says.
+
+    Attributes:
+        lines: how many were read.
+        counts: by event (see ``experiments.server_log``), how often.
+        examples: by event, its first line, cut.
+        starts: how often the server started.
+        unfinished_loads: loads after which the server started again, or was killed, before they had ended.
+        last_load: how the last load ended: ``loaded``, ``failed``, ``unfinished``, or empty where there was none.
+        load_errors: why loads failed, each once.
+        served_after_kill: a load ended well after the last sign of missing memory.
+    """
+
+    lines: int
+    counts: Mapping[str, int] = {}
+    examples: Mapping[str, str] = {}
+    starts: int = 0
+    unfinished_loads: int = 0
+    last_load: str = ""
+    load_errors: list[str] = []
+    served_after_kill: bool = False
+
+    def count(self, *events: str) -> int:
+        return sum(self.counts.get(event, 0) for event in events)
+
+    def example(self, *events: str) -> str:
+        return next((self.examples[event] for event in events if event in self.examples), "")
+
+
+class ServerState(Evidence):
+    """The container, the log and the model's size, each None or 0 where it was not given.
+
+    Attributes:
+        cgroup: limits and events.
+        log: what it says.
+        model_bytes: of the files that a load brings into memory.
+    """
+
+    cgroup: Cgroup | None = None
+    log: LogFacts | None = None
+    model_bytes: int = 0

@@ -1,0 +1,1 @@
+"""Experiments: each takes the lab and gives one kind of evidence."""

@@ -1,0 +1,166 @@
+"""Runs the model on the requests as they are, and prepared in the ways that might be missing: does it wake up?"""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+
+from unstuck.core.signatures import Tensors
+from unstuck.doctor.evidence.base import NotRun
+from unstuck.doctor.evidence.preparation import Preparation, Trial, Trials
+from unstuck.doctor.evidence.profile import ProfileComparison
+from unstuck.doctor.evidence.request_facts import RequestFacts
+from unstuck.doctor.evidence.vocabulary import VocabularyProbe
+from unstuck.doctor.experiments.preparing import DECODE, prepared
+from unstuck.doctor.experiments.reference import distance, known_rows_or_none, sent_rows
+from unstuck.doctor.experiments.splitting import split_rows
+from unstuck.doctor.lab import Lab, Row, spread
+from unstuck.errors import UnstuckError
+
+MODEL_ROWS, ENDPOINT_ROWS = 48, 12
+MOST_TRIALS = 4  # of an input
+MOST_ELEMENTS = 200_000  # of a call to an endpoint
+SOME = 0.05  # the share of texts written in a way that is worth undoing
+
+Run = Callable[[Row], Tensors]
+
+
+def run(lab: Lab) -> Trials:
+    """Raises NotRun where there are no requests, or neither a model nor an endpoint answers one of them."""
+    if lab.question.pipeline_file is not None:
+        raise NotRun("a pipeline prepares the requests")
+    by, call, count = _caller(lab)
+    rows = spread(sent_rows(lab), count)
+    known = known_rows_or_none(lab)
+    wanted = list(_wanted(lab))
+    with_reference = wanted and known is not None
+    reference = _Answers(call, spread(known[1], count)) if with_reference and known else None
+    as_sent = _Answers(call, rows)
+    ruler = _Ruler(reference if reference is not None and reference.outputs else as_sent, reference is not None)
+    trials = [ruler.trial("", "as sent", as_sent, as_sent, reference)]
+    for alias, preparation in wanted:
+        try:
+            changed = list(_prepared_rows(lab, rows, alias, preparation))
+        except ValueError:
+            continue
+        trials.append(ruler.trial(alias, preparation.name, _Answers(call, changed), as_sent, reference))
+    return Trials(by=by, unit=ruler.unit, trials=trials)
+
+
+def _caller(lab: Lab) -> tuple[str, Run, int]:
+    signature = lab.signature
+    if lab.question.model is not None:
+        model = lab.model
+        return "model", lambda row: model.run(signature, row), MODEL_ROWS  # pyright: ignore[reportReturnType]
+    endpoint = lab.endpoint
+
+    def asked(row: Row) -> Tensors:
+        answer = endpoint.predict(signature, row)
+        if answer.error is not None or answer.outputs is None:
+            raise answer.error or NotRun("no answer")
+        return answer.outputs
+
+    return "endpoint", asked, ENDPOINT_ROWS
+
+
+def _wanted(lab: Lab) -> Iterator[tuple[str, Preparation]]:
+    """What could be done to the requests, by input."""
+    for kind in (ProfileComparison, VocabularyProbe, RequestFacts):
+        try:
+            found = lab.find(kind)
+        except NotRun:
+            continue
+        if isinstance(found, ProfileComparison):
+            for each in found.inputs:
+                repairs = [fit.repair for fit in each.fits if fit.repair is not None] if each.off else []
+                yield from ((each.input, repair) for repair in repairs[:MOST_TRIALS])
+        elif isinstance(found, VocabularyProbe):
+            for tokens in found.inputs:
+                yield from ((tokens.input, each.preparation) for each in tokens.treatments[:1])
+        else:
+            for facts in found.inputs:
+                for writing in facts.writings:
+                    if writing.name in DECODE and writing.share >= SOME:
+                        yield facts.input, Preparation(name=writing.name, kinds=["decode"], decode=writing.name)
+
+
+def _prepared_rows(lab: Lab, rows: Sequence[Row], alias: str, preparation: Preparation) -> Iterator[Row]:
+    spec = lab.signature.inputs[alias]
+    for row in rows:
+        if "split" in preparation.kinds:
+            yield from split_rows(spec, row, preparation)
+        else:
+            yield {**row, alias: prepared(preparation, np.asarray(row[alias]))}
+
+
+class _Answers:
+    """The answers to rows, each alone."""
+
+    def __init__(self, call: Run, rows: Sequence[Row]) -> None:
+        self.outputs: list[Tensors] = []
+        self.rows, self.failed, self.message = len(rows), 0, ""
+        for row in rows:
+            try:
+                self.outputs.append({alias: np.asarray(value) for alias, value in call(row).items()})
+            except (UnstuckError, NotRun, UnicodeDecodeError) as error:
+                self.failed += 1
+                self.message = self.message or str(error)[:300]
+            if self.failed == 3 and not self.outputs and len(rows) > 3:
+                self.failed = len(rows)  # it refuses each of them
+                return
+
+    def of(self, alias: str) -> "np.ndarray | None":
+        """One output, [rows, elements]; None where it is no number, or not of one size."""
+        arrays = [each[alias].ravel() for each in self.outputs if alias in each]
+        if not arrays or arrays[0].dtype.kind not in "fiub" or len({len(array) for array in arrays}) > 1:
+            return None
+        return np.nan_to_num(np.stack(arrays).astype(np.float64))
+
+    @property
+    def aliases(self) -> list[str]:
+        return sorted({alias for each in self.outputs for alias in each})
+
+
+class _Ruler:
+    """Measures answers in units of how far those to the reference are apart, or in the output's own."""
+
+    def __init__(self, pool: _Answers, is_reference: bool) -> None:
+        self.unit = "reference" if is_reference else "probability"
+        self._units: dict[str, float] = {}
+        for alias in pool.aliases:
+            values = pool.of(alias)
+            if values is None or not values.size:
+                continue
+            spread_ = float(np.ptp(values, axis=0).max())
+            magnitude = float(np.abs(values).max())
+            if is_reference and spread_ > 1e-4 * magnitude:
+                self._units[alias] = spread_
+            elif values.min() >= 0 and values.max() <= 1:
+                self._units[alias] = 1.0
+            else:
+                self.unit = "magnitude"
+                self._units[alias] = magnitude or 1.0
+
+    def trial(self, alias: str, name: str, answers: _Answers, as_sent: _Answers, reference: _Answers | None) -> Trial:
+        spreads, changes, distances = [0.0], [0.0], list[float]()
+        for output in answers.aliases:
+            values, before = answers.of(output), as_sent.of(output)
+            if values is None:
+                continue
+            unit = self._units.get(output, 1.0)
+            spreads.append(float(np.ptp(values, axis=0).max(initial=0.0)) / unit)
+            if before is not None and before.shape == values.shape:
+                changes.append(float(np.abs(values - before).max(axis=1).mean()) / unit)
+            known = reference.of(output) if reference is not None else None
+            if known is not None and known.shape[1:] == values.shape[1:]:
+                places = range(min(values.shape[1], 64))
+                distances.append(float(np.mean([distance(values[:, at], known[:, at]) for at in places])))
+        return Trial(
+            input=alias,
+            preparation=name,
+            rows=answers.rows,
+            failed=answers.failed,
+            message=answers.message,
+            spread=max(spreads),
+            changed=max(changes),
+            apart=max(distances) if distances else None,
+        )

@@ -1,0 +1,31 @@
+"""The container's limits, the log, and how large the model is."""
+
+from pathlib import Path
+
+from unstuck.doctor.evidence.base import NotRun
+from unstuck.doctor.evidence.server_state import ServerState
+from unstuck.doctor.experiments.cgroup_files import read_cgroup
+from unstuck.doctor.experiments.server_log import read_log
+from unstuck.doctor.lab import Lab
+
+_NOT_LOADED = ("assets.extra", "debug", "fingerprint.pb", "keras_metadata.pb")
+
+
+def run(lab: Lab) -> ServerState:
+    """Raises NotRun where neither a cgroup folder nor a log was given, SetupError where they cannot be read."""
+    asked = lab.question
+    if asked.cgroup is None and asked.server_log is None:
+        raise NotRun("no --cgroup and no --server-log were given")
+    return ServerState(
+        cgroup=read_cgroup(asked.cgroup) if asked.cgroup else None,
+        log=read_log(asked.server_log) if asked.server_log else None,
+        model_bytes=_bytes(asked.model) if asked.model else 0,
+    )
+
+
+def _bytes(model: Path) -> int:
+    """Of the files that a load brings into memory."""
+    if model.is_file():
+        return model.stat().st_size
+    files = (file for file in model.rglob("*") if file.is_file())
+    return sum(file.stat().st_size for file in files if file.relative_to(model).parts[0] not in _NOT_LOADED)

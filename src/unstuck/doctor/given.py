@@ -1,0 +1,181 @@
+"""What the user handed over as files, read: requests, training data, golden rows."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import orjson
+
+from unstuck.codecs import predict_json
+from unstuck.core.signatures import Signature, Tensor, Tensors, TensorSpec
+from unstuck.data import sample
+from unstuck.errors import SetupError, UnstuckError
+
+MAX_REQUESTS = 2000
+SEED = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request as a client sends it.
+
+    Attributes:
+        line: its line in the file.
+        signature: the name of the signature that it calls.
+        body: the REST body; empty for a logged gRPC call.
+        inputs: the tensors that it becomes, by alias; empty where it does not fit the signature.
+        error: why it does not fit; None where it does.
+        document: the JSON as sent.
+    """
+
+    line: int
+    signature: str
+    body: bytes
+    inputs: Tensors
+    error: UnstuckError | None = None
+    document: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Golden:
+    """Inputs and the outputs known right, by alias, rows first."""
+
+    inputs: Tensors
+    outputs: Tensors
+    line: int = field(default=0)
+
+
+def read_requests(path: Path, signatures: Mapping[str, Signature], default: str) -> list[Request]:
+    """The predict bodies of a JSON Lines file, bound to the signatures they name.
+
+    Args:
+        path: the file.
+        signatures: the model's.
+        default: the signature of a body that names none.
+
+    Raises:
+        SetupError: no such file, or a line that is no JSON object.
+    """
+    found: list[Request] = []
+    for number, line in _lines(path):
+        found.append(_request(path, number, line, signatures, default))
+        if len(found) == MAX_REQUESTS:
+            break
+    return found
+
+
+def _request(path: Path, number: int, line: bytes, signatures: Mapping[str, Signature], default: str) -> Request:
+    document = _json(path, number, line)
+    name = document.get("signature_name") or default
+    try:
+        if name not in signatures:
+            listed = ", ".join(map(repr, signatures))
+            return Request(number, name, line, {}, SetupError(f"There is no signature {name!r}; there are {listed}."))
+        return Request(number, name, line, predict_json.parse(line).bind(signatures[name]), None, document)
+    except UnstuckError as error:
+        return Request(number, name, line, {}, error, document)
+
+
+def read_golden(path: Path, signature: Signature) -> list[Golden]:
+    """The rows of a JSON Lines file of {"inputs": {name: rows}, "outputs": {name: rows}}.
+
+    Raises:
+        SetupError: no such file, or a line that is not of this form, or does not fit the signature.
+    """
+    found: list[Golden] = []
+    for number, line in _lines(path):
+        document = _json(path, number, line)
+        if not isinstance(document.get("inputs"), dict) or not isinstance(document.get("outputs"), dict):
+            raise SetupError(
+                f'{path}, line {number}: expected {{"inputs": {{…}}, "outputs": {{…}}}}, got {sorted(document)}.'
+            )
+        try:
+            inputs = predict_json.parse(orjson.dumps({"inputs": document["inputs"]})).bind(signature)
+        except UnstuckError as error:
+            raise SetupError(f"{path}, line {number}: {error.message}", hint=error.hint) from error
+        outputs = {
+            alias: _outputs(values, signature.outputs.get(alias)) for alias, values in document["outputs"].items()
+        }
+        found.append(Golden(inputs, outputs, number))
+    return found
+
+
+def _outputs(values: Any, spec: TensorSpec | None) -> Tensor:
+    array = np.asarray(values)
+    if array.dtype.kind in "US":
+        return np.array([str(each).encode() for each in array.ravel()], object).reshape(array.shape)
+    return array.astype(spec.dtype.numpy) if spec is not None and spec.dtype.numpy is not None else array
+
+
+def read_training(path: Path, signature: Signature, rows: int) -> dict[str, Tensor]:
+    """A uniform sample of the training data, by input alias, in the inputs' dtypes, rows first.
+
+    Columns ``x_0`` … ``x_n``, or as many columns as a vector input is long where it is the only one, are one input.
+
+    Raises:
+        SetupError: no such file, or columns that are not the signature's inputs.
+    """
+    text = [alias for alias, spec in signature.inputs.items() if spec.dtype.is_string]
+    columns = sample(path, rows, SEED, text=text)
+    found = {alias: _fitted(alias, spec, columns, signature) for alias, spec in signature.inputs.items()}
+    missing = sorted(alias for alias, values in found.items() if values is None)
+    if missing:
+        raise SetupError(
+            f"{path} has no values for the inputs {', '.join(missing)}; its columns are {', '.join(columns)}.",
+            hint="Name the columns as the signature's inputs.",
+        )
+    return {alias: values for alias, values in found.items() if values is not None}
+
+
+def _fitted(alias: str, spec: TensorSpec, columns: Mapping[str, Tensor], signature: Signature) -> Tensor | None:
+    array = columns.get(alias)
+    if array is None:
+        parts = [name for name in columns if name.startswith(f"{alias}_")]
+        if not parts and len(signature.inputs) == 1 and spec.shape and spec.shape[-1] == len(columns):
+            parts = list(columns)
+        if not parts and len(signature.inputs) == 1 and len(columns) == 1:
+            parts = list(columns)
+        if not parts:
+            return None
+        array = columns[parts[0]] if len(parts) == 1 else np.stack([columns[name] for name in parts], axis=-1)
+    if spec.dtype.is_string:
+        if array.dtype != object:
+            array = np.array([str(each).encode() for each in array.ravel()], object).reshape(array.shape)
+    elif spec.dtype.numpy is not None and array.dtype != object:
+        array = array.astype(spec.dtype.numpy)
+    if spec.shape is not None and array.ndim == len(spec.shape) - 1 and spec.shape[-1] in (1, None):
+        array = array[..., None]
+    return array
+
+
+def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise SetupError(f"{path} cannot be read: {error.strerror or error}.") from None
+    for number, line in enumerate(content.split(b"\n"), 1):
+        if line.strip():
+            yield number, line.strip()
+
+
+def _json(path: Path, number: int, line: bytes) -> dict[str, Any]:
+    try:
+        document: object = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        raise SetupError(f"{path}, line {number}: it is not JSON: {error}.") from None
+    if not isinstance(document, dict):
+        raise SetupError(f"{path}, line {number}: expected a JSON object, got {type(document).__name__}.")
+    return cast("dict[str, Any]", document)
+
+
+def stacked(rows: Sequence[Tensors]) -> dict[str, Tensor] | None:
+    """Rows as one batch; None where their shapes differ."""
+    found: dict[str, Tensor] = {}
+    for alias in rows[0]:
+        arrays = [np.asarray(row[alias]) for row in rows]
+        if len({array.shape[1:] for array in arrays}) > 1 or arrays[0].ndim == 0:
+            return None
+        found[alias] = np.concatenate(arrays)
+    return found

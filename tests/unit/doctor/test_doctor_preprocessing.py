@@ -1,0 +1,100 @@
+"""The checks of preprocessing on their own cases, and the pipelines that they propose."""
+
+from pathlib import Path
+
+import pytest
+
+from unstuck.core.dtypes import named
+from unstuck.core.signatures import Signature, TensorSpec
+from unstuck.doctor.check import Case, Check
+from unstuck.doctor.checks.preprocessing.constant_input import constant_input
+from unstuck.doctor.checks.preprocessing.double_normalization import double_normalization
+from unstuck.doctor.checks.preprocessing.missing_normalization import missing_normalization
+from unstuck.doctor.checks.preprocessing.missing_tokenization import missing_tokenization
+from unstuck.doctor.checks.preprocessing.truncation import truncation
+from unstuck.doctor.checks.preprocessing.wrong_encoding import wrong_encoding
+from unstuck.doctor.checks.preprocessing.wrong_vocabulary import wrong_vocabulary
+from unstuck.doctor.evidence.base import Evidence
+from unstuck.doctor.evidence.samples_of_requests import (
+    PIXELS,
+    RAW,
+    RAW_TRIALS,
+    SENT,
+    TWICE,
+    TWICE_BY_GRAPH,
+    UNSPLIT,
+    comparison,
+    facts,
+    place,
+)  # fmt: skip
+from unstuck.doctor.findings import Finding
+from unstuck.doctor.fixes import pipeline_fix
+from unstuck.pipeline.checks import check
+from unstuck.pipeline.document import read_pipeline
+
+CHECKS: tuple[Check, ...] = (
+    constant_input, missing_tokenization, wrong_vocabulary, missing_normalization, double_normalization,
+    wrong_encoding, truncation,
+)  # fmt: skip
+
+
+def run(check_: Check, *evidence: Evidence) -> list[Finding]:
+    return check_.run({type(each): each for each in evidence})
+
+
+@pytest.mark.parametrize(
+    ("check_", "case"), [(each, case) for each in CHECKS for case in each.cases], ids=lambda each: each.name
+)
+def test_case(check_: Check, case: Case):
+    found = run(check_, *case.evidence)
+    assert {each.status for each in found} == {case.status}, found
+
+
+def fits(text: str, tmp_path: Path, dtype: str, shape: tuple[int | None, ...]) -> None:
+    """Raises where ``text`` is no pipeline for a signature of input ``x``."""
+    file = tmp_path / "pipeline.yaml"
+    file.write_text(text)
+    kind = named(dtype)
+    assert kind is not None
+    spec = TensorSpec("x", "x:0", kind, (None, *shape))
+    check(read_pipeline(file), {"serving_default": Signature("serving_default", {"x": spec}, {})})
+
+
+@pytest.mark.parametrize("profile", [PIXELS, RAW], ids=["by 255", "by mean and deviation"])
+def test_missing_normalization_proposes_a_pipeline_that_fits(profile: Evidence, tmp_path: Path):
+    (found,) = run(missing_normalization, profile, SENT, RAW_TRIALS)
+    assert "scale:" in pipeline_fix(found)
+    fits(pipeline_fix(found), tmp_path, "float", (4,))
+
+
+@pytest.mark.parametrize("profile", [TWICE, TWICE_BY_GRAPH], ids=["by 255", "the graph's own"])
+def test_double_normalization_proposes_a_pipeline_that_undoes_it(profile: Evidence, tmp_path: Path):
+    (found,) = run(double_normalization, profile, SENT, RAW_TRIALS)
+    fits(pipeline_fix(found), tmp_path, "float", (4,))
+
+
+def test_missing_tokenization_proposes_a_pipeline_that_splits(tmp_path: Path):
+    (found,) = run(missing_tokenization, UNSPLIT, facts(dtype="string", shape=[-1], sent_shape=[1]))
+    assert "split" in pipeline_fix(found)
+    fits(pipeline_fix(found), tmp_path, "string", (None,))
+
+
+def test_narrow_requests_within_trainings_range_are_healthy():
+    narrow = comparison(place((0.2, 0.01), (0.0, 1.0), 0.6, 0.0, (0.0, 0.0)), *RAW.inputs[0].fits)
+    assert len(narrow.inputs[0].off) == 4
+    for each in (missing_normalization, double_normalization):
+        assert [finding.status for finding in run(each, narrow, SENT, RAW_TRIALS)] == ["ruled-out"]
+
+
+def test_standardised_twice_is_told_by_its_place_below_zero():
+    twice = comparison(place((-2.7, 0.05), (0.0, 1.0), 0.98, 0.0, (0.0, 0.0)), *RAW.inputs[0].fits)
+    (found,) = run(double_normalization, twice, SENT, RAW_TRIALS)
+    assert found.status == "fault"
+    assert [each.status for each in run(missing_normalization, twice, SENT, RAW_TRIALS)] == ["ruled-out"]
+
+
+def test_exchanged_columns_are_no_matter_of_scale():
+    exchanged = RAW.inputs[0].model_copy(update={"exchanged": True})
+    profile = RAW.model_copy(update={"inputs": [exchanged]})
+    for each in (missing_normalization, double_normalization):
+        assert [finding.status for finding in run(each, profile, SENT, RAW_TRIALS)] == ["ruled-out"]
