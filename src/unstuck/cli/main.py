@@ -17,6 +17,7 @@ Commands:
   predict URL|PATH   try a model: --input NAME=VALUE, or --csv=FILE
   bake MODEL OUT --pipeline=FILE   write a SavedModel with its preparation inside
   fit-pipeline MODEL --training-data=FILE   learn a model's preparation, and what its inputs were, from training data
+  check-config FILE   say what a model config file would serve, or everything that is wrong with it
   diagnose [URL] [--model=PATH]   find out why a served model gives the same or a wrong prediction
   explain [CAUSE]   what a cause is that diagnose names, and how to fix it
 
@@ -28,6 +29,7 @@ COMMANDS = {
     "predict": "predict",
     "bake": "bake",
     "fit-pipeline": "fit_pipeline",
+    "check-config": "check_config",
     "diagnose": "diagnose",
     "explain": "explain",
 }
