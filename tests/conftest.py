@@ -58,6 +58,9 @@ class RunningServer:
         await server.stop()
 
     def stop(self) -> None:
+        """May be called again."""
+        if not self._thread.is_alive():
+            return
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(START_TIMEOUT_S)
 

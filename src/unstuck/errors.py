@@ -16,8 +16,10 @@
     ├── UnreadableMessage (INTERNAL)  bytes that are not the message of the RPC, as every gRPC server answers them
     ├── NotFound (NOT_FOUND)      model, version, page
     ├── NotReady (UNAVAILABLE)    the model is still loading, or the server is stopping
+    ├── NotPermitted (PERMISSION_DENIED)
     ├── DeadlineExceeded (DEADLINE_EXCEEDED)
     ├── EngineError               the framework's own error, with the code it gave
+    ├── ModelsUnavailable         after a reload, new models that cannot be served (UNKNOWN)
     └── SetupError                the server cannot start: flags, files, models (FAILED_PRECONDITION)
         └── LoadFailed            one version cannot be loaded
 
@@ -26,7 +28,7 @@ that ``unstuck diagnose`` uses for the same fault, where there is one.
 """
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 
 
@@ -181,6 +183,10 @@ class NotReady(UnstuckError):
     code = Code.UNAVAILABLE
 
 
+class NotPermitted(UnstuckError):
+    code = Code.PERMISSION_DENIED
+
+
 class DeadlineExceeded(UnstuckError):
     code = Code.DEADLINE_EXCEEDED
 
@@ -197,8 +203,21 @@ class SetupError(UnstuckError):
     code = Code.FAILED_PRECONDITION
 
 
+class ModelsUnavailable(UnstuckError):
+    def __init__(self, why: Mapping[str, object]) -> None:
+        """``why``: of each model that is not available, by name."""
+        listed = "; ".join(f"{name!r}: {reason}" for name, reason in why.items())
+        super().__init__(
+            f"{len(why)} model(s) did not become available: {listed}",
+            hint="The rest of the configuration is in force; these are tried again once their files change.",
+        )
+
+
 class LoadFailed(SetupError):
-    pass
+    def __init__(self, message: str, *, hint: str = "", may_pass: bool = False) -> None:
+        """``may_pass``: the same files may load a while later, as where memory is short."""
+        super().__init__(message, hint=hint)
+        self.may_pass = may_pass
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -143,10 +143,9 @@ def test_status_refused(model_spec, refusal, source, channel_of):
     check_refusal(status(channel_of(source), model_spec), refusal)
 
 
-def test_a_reload_is_not_offered_yet(channel_of):
-    request = ReloadConfigRequest()
-    request.config.model_config_list.config.add(name=HALF, base_path="/nowhere", model_platform="tensorflow")
-    check_refusal(ask(ModelServiceStub(channel_of("own")).HandleReloadConfigRequest, request), Refusal("UNIMPLEMENTED"))
+def test_a_reload_without_a_list_of_models_is_refused(channel_of):
+    answer = ask(ModelServiceStub(channel_of("own")).HandleReloadConfigRequest, ReloadConfigRequest())
+    check_refusal(answer, Refusal("INVALID_ARGUMENT", ["model_config_list"]))
 
 
 # Health

@@ -1,9 +1,11 @@
-"""Scores `unstuck diagnose` on the whole corpus and writes docs/diagnosis-accuracy.md.
+"""Scores `unstuck diagnose` on the corpus and writes docs/diagnosis-accuracy.md.
 
-python tests/faults/accuracy.py [--jobs=N] [NAME…]    # all cases, or those whose names contain one of the words
+python tests/faults/accuracy.py --save=FILE [--jobs=N] [--stages=model,healthy] [NAME…]    # cases by words in names
+python tests/faults/accuracy.py --page=FILE[,FILE]    # the page from what was saved
 """
 
 import itertools
+import json
 import multiprocessing
 import shutil
 import statistics
@@ -23,9 +25,14 @@ from unstuck.doctor.findings import CAUSES, Report  # noqa: E402
 BINS = (0.0, 0.5, 0.7, 0.8, 0.9, 1.01)
 
 
-def outcomes(folder: Path, words: Sequence[str] = (), jobs: int = 1) -> Iterator[Outcome]:
+def outcomes(folder: Path, words: Sequence[str] = (), jobs: int = 1, stages: str = "") -> Iterator[Outcome]:
     """Every case with every subset of its evidence; in ``jobs`` processes."""
-    known = {case.name: case for case in cases() if not words or any(word in case.name for word in words)}
+    known = {
+        case.name: case
+        for case in cases()
+        if (not words or any(word in case.name for word in words))
+        and (not stages or (case.cause or "healthy").split("/")[0] in stages.split(","))
+    }
     # A fresh process now and then: what a thousand sessions leave behind must not slow those that come after.
     with multiprocessing.get_context("spawn").Pool(jobs, maxtasksperchild=20) as pool:
         for name, found in pool.imap_unordered(_diagnosed, [(name, folder / name) for name in known]):
@@ -123,19 +130,30 @@ def _wrong(found: Sequence[Outcome]) -> list[str]:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Prints each verdict; of a run over all cases, writes the page."""
-    jobs = int(next((each.split("=")[1] for each in arguments if each.startswith("--jobs=")), 1))
+    """Prints each verdict, and keeps them in a file; writes the page from such files."""
+    flags = dict(each[2:].partition("=")[::2] for each in arguments if each.startswith("--"))
     words = [each for each in arguments if not each.startswith("--")]
-    found: list[Outcome] = []
-    with tempfile.TemporaryDirectory() as scratch:
-        for outcome in outcomes(Path(scratch), words, jobs):
+    if "page" in flags:
+        found = [_read(line) for file in flags["page"].split(",") for line in Path(file).read_text().splitlines()]
+        found.sort(key=lambda each: (each.case.name, each.given))
+        (ROOT / "docs" / "diagnosis-accuracy.md").write_text(page(found))
+        print("\n".join(_totals(found)))
+        return
+    found = []
+    with tempfile.TemporaryDirectory() as scratch, open(flags["save"], "w") as kept:
+        for outcome in outcomes(Path(scratch), words, int(flags.get("jobs", 1)), flags.get("stages", "")):
             found.append(outcome)
+            told = [outcome.case.name, outcome.given, outcome.report.model_dump_json(by_alias=True), outcome.seconds]
+            print(json.dumps(told), file=kept, flush=True)
             mark = "right" if outcome.is_right else f"WRONG ({outcome.cause})"
             print(f"{outcome.seconds:5.1f} s  {outcome.case.name} [{', '.join(outcome.given)}]: {mark}", flush=True)
-    found.sort(key=lambda each: (each.case.name, each.given))
-    if not words:
-        (ROOT / "docs" / "diagnosis-accuracy.md").write_text(page(found))
     print("\n".join(_totals(found)))
+
+
+def _read(line: str) -> Outcome:
+    name, given, report, seconds = json.loads(line)
+    case = next(case for case in cases() if case.name == name)
+    return Outcome(case, tuple(given), Report.model_validate_json(report), seconds)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,10 @@ CAUSES = {
 CODES = {f"{stage}/{cause}" for stage, names in CAUSES.items() for cause in names.split()}
 CONSTANT = {"preprocessing/constant-input", "preprocessing/truncation"}
 # Where every request may be refused, or the model may not even load.
-REFUSED = {"preprocessing/wrong-vocabulary", "preprocessing/wrong-encoding", "model/uninitialized-table"}
+REFUSED = {
+    "preprocessing/missing-tokenization", "preprocessing/wrong-vocabulary", "preprocessing/wrong-encoding",
+    "model/uninitialized-table",
+}  # fmt: skip
 VISIBLE_SHIFT = 0.25  # of the distribution of answers, as the Kolmogorov-Smirnov distance
 
 ALL_CASES = cases()

@@ -53,7 +53,10 @@ def run(program: str, arguments: Sequence[str], rest_port_default: int | None) -
             "Nothing to listen on: REST and gRPC are off.", hint="Give one a port: --port=8500 or --rest_api_port=8501."
         )
     keep_freed_buffers()
+    if parsed.has(flags.CONFIG_FILE) and (parsed.has(flags.MODEL_NAME) or parsed.has(flags.MODEL_BASE_PATH)):
+        _say("--model_name and --model_base_path are not used: --model_config_file says what is served.")
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    logging.getLogger("unstuck.versions").setLevel(logging.INFO)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_serve(config))
 
@@ -62,12 +65,14 @@ async def _serve(config: ServerConfig) -> int:
     stop = _stop_signals()
     server = Server(config)
     await server.start()
-    _say(f"Unstuck {__version__}, pid {os.getpid()}: loading {', '.join(each.name for each in server.plan)} …")
-    loading = asyncio.ensure_future(server.load_models(_report))
+    names = ", ".join(each.name for each in server.plan) or "no model yet"
+    _say(f"Unstuck {__version__}, pid {os.getpid()}: loading {names} …")
+    failed: list[UnstuckError] = []
+    loading = asyncio.ensure_future(server.load_models(lambda error: _report(error, failed)))
     stopping = asyncio.ensure_future(stop.get())
     await asyncio.wait({loading, stopping}, return_when=asyncio.FIRST_COMPLETED)
     if loading.done():
-        if not server.models.available():
+        if failed and not server.models.available():
             stopping.cancel()
             await server.stop()
             return 1
@@ -97,7 +102,8 @@ def _stop_signals() -> "asyncio.Queue[signal.Signals]":
     return queue
 
 
-def _report(error: UnstuckError) -> None:
+def _report(error: UnstuckError, failed: list[UnstuckError]) -> None:
+    failed.append(error)
     print(f"unstuck: {error}", file=sys.stderr, flush=True)
 
 
@@ -121,8 +127,12 @@ def _served(server: Server, config: ServerConfig) -> str:
         for signature in model.servable.signatures.values():
             if signature.inputs:
                 lines += _signature_lines(address, model, signature)
+    serving = {model.name for model in server.models.available()}
     for name, statuses in server.models.statuses().items():
-        lines += [f"\n  {name} is NOT served (see above)" for each in statuses if each.state is State.END]
+        failed = [f" version {each.version}" for each in statuses if each.state is State.END]
+        lines += [f"\n  {name}{version if name in serving else ''} is NOT served (see above)" for version in failed]
+        if not statuses:
+            lines.append(f"\n  {name} is NOT served: it has no version yet")
     return "\n".join([*lines, "", "Ready. Ctrl-C stops it."])
 
 

@@ -8,28 +8,40 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from unstuck.config.flag_values import (
+    read_arguments,
+    read_bool,
+    read_front,
+    read_int,
+    read_named_file,
+    read_not_negative,
+    read_on_skew,
+    read_op_library,
+    read_path,
+    read_policy,
+    read_port,
+    read_positive,
+    read_tags,
+)
 from unstuck.config.settings import (
-    AUTO_PORT,
     DEFAULT_GRPC_PORT,
     DEFAULT_REST_PORT,
     Front,
     ModelConfig,
     OnSkew,
     ServerConfig,
+    VersionPolicy,
 )
 from unstuck.errors import SetupError, did_you_mean
 
 Value = TypeVar("Value")
-PORTS = range(1 << 16)
 DEFAULT_MODEL_NAME = "default"
 MODEL_FILE_SUFFIX = ".onnx"  # a model that is a file, not a folder; its name is not part of the model's
 
 # fmt: off
 NOT_BUILT = frozenset({
-    "enable_batching", "allow_version_labels_for_unavailable_models", "batching_parameters_file",
-    "enable_per_model_batching_parameters", "model_config_file", "model_config_file_poll_wait_seconds",
-    "num_load_threads", "num_unload_threads", "max_num_load_retries", "load_retry_interval_micros",
-    "file_system_poll_wait_seconds", "flush_filesystem_caches", "tensorflow_session_parallelism",
+    "enable_batching", "batching_parameters_file", "enable_per_model_batching_parameters",
+    "flush_filesystem_caches", "tensorflow_session_parallelism",
     "tensorflow_session_config_file", "tensorflow_intra_op_parallelism", "tensorflow_inter_op_parallelism",
     "use_alts_credentials", "platform_config_file", "per_process_gpu_memory_fraction",
     "enable_model_warmup", "num_request_iterations_for_warmup",
@@ -76,101 +88,56 @@ class Flags:
         return flag.name in self.values
 
 
-def read_bool(text: str) -> bool:
-    """Raises ValueError where ``text`` is not true, false, 1 or 0."""
-    if text.lower() in ("true", "1"):
-        return True
-    if text.lower() in ("false", "0"):
-        return False
-    raise ValueError("expected true or false")
-
-
-def _read_port(text: str) -> int:
-    if text.lower() == "auto":
-        return AUTO_PORT
-    if not text.isascii() or not text.isdigit() or int(text) not in PORTS:
-        raise ValueError("expected a port from 0 to 65535 (0 disables it), or auto")
-    return int(text)
-
-
-def _read_int(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise ValueError("expected a whole number") from None
-
-
-def _read_positive(text: str) -> int:
-    value = _read_int(text)
-    if value <= 0:
-        raise ValueError("expected a number above 0")
-    return value
-
-
-def _read_front(text: str) -> Front:
-    if text not in ("auto", "native", "grpcio"):
-        raise ValueError("expected native, grpcio or auto")
-    return text
-
-
-def _read_on_skew(text: str) -> OnSkew:
-    if text not in ("ignore", "count", "warn", "reject"):
-        raise ValueError("expected ignore, count, warn or reject")
-    return text
-
-
-def _read_path(text: str) -> Path | None:
-    return Path(text).absolute() if text else None
-
-
-def _read_named_file(text: str) -> tuple[str, Path]:
-    name, equals, path = text.partition("=")
-    if not equals or "/" in name:
-        name, path = "", text
-    elif not name:
-        path = ""
-    if not path:
-        raise ValueError("expected FILE or NAME=FILE")
-    return name, Path(path).absolute()
-
-
-def _read_arguments(text: str) -> dict[str, int | str]:
-    arguments: dict[str, int | str] = {}
-    for argument in filter(None, (each.strip() for each in text.split(","))):
-        key, equals, value = argument.partition("=")
-        if not equals or not key:
-            raise ValueError(f"expected KEY=VALUE, got {argument!r}")
-        arguments[key] = int(value) if value.lstrip("-").isdigit() else value
-    return arguments
-
-
-def _read_tags(text: str) -> tuple[str, ...]:
-    return tuple(tag.strip() for tag in text.split(",") if tag.strip()) or ("serve",)
-
-
-def _read_op_library(text: str) -> str:
-    if not text:
-        raise ValueError("expected a module or a .so file")
-    return text
-
-
 MODEL_NAME = Flag("model_name", str, "", "NAME", "name of the model; by default the folder's name")
 MODEL_BASE_PATH = Flag("model_base_path", str, "", "PATH", "folder with the model's numbered versions")
-REST_PORT = Flag(
-    "rest_api_port", _read_port, DEFAULT_REST_PORT, "PORT", "TCP port of the REST API; 0 disables it, auto picks one"
+CONFIG_FILE = Flag("model_config_file", read_path, None, "FILE", "text proto ModelServerConfig: which models to serve")
+CONFIG_POLL = Flag(
+    "model_config_file_poll_wait_seconds", read_int, 0, "S", "read that file again every S seconds (0: never)"
 )
-GRPC_PORT = Flag("port", _read_port, DEFAULT_GRPC_PORT, "PORT", "TCP port of gRPC; 0 disables it, auto picks one")
+LABELS_EARLY = Flag(
+    "allow_version_labels_for_unavailable_models",
+    read_bool,
+    False,
+    "",
+    "a new label may name a version that is not loaded",
+    boolean=True,
+)
+POLL = Flag(
+    "file_system_poll_wait_seconds", read_int, 1, "S", "look for new versions every S seconds (0: once, -1: never)"
+)
+POLICY: Flag[VersionPolicy] = Flag(
+    "aspired_version_policy",
+    read_policy,
+    "availability_preserving",
+    "POLICY",
+    "load the new before unloading the old, or (resource_preserving) after",
+)
+LOAD_THREADS = Flag("num_load_threads", read_not_negative, 0, "N", "versions loaded at the same time (0: one)")
+UNLOAD_THREADS = Flag("num_unload_threads", read_not_negative, 0, "N", "versions unloaded at the same time (0: one)")
+LOAD_RETRIES = Flag(
+    "max_num_load_retries", read_not_negative, 5, "N", "tries after a load fails for a reason that may pass"
+)
+RETRY_INTERVAL = Flag(
+    "load_retry_interval_micros", read_int, 60_000_000, "MICROS", "time between two tries; negative: none"
+)
+REMOTE_ADMIN = Flag(
+    "allow_remote_admin", read_bool, False, "", "HandleReloadConfigRequest from other machines, too", boolean=True
+)
+REST_PORT = Flag(
+    "rest_api_port", read_port, DEFAULT_REST_PORT, "PORT", "TCP port of the REST API; 0 disables it, auto picks one"
+)
+GRPC_PORT = Flag("port", read_port, DEFAULT_GRPC_PORT, "PORT", "TCP port of gRPC; 0 disables it, auto picks one")
 GRPC_SOCKET = Flag("grpc_socket_path", str, "", "PATH", "a unix socket that gRPC listens on as well")
-GRPC_THREADS = Flag("grpc_max_threads", _read_positive, 0, "N", "worker threads for longer gRPC calls (4 a CPU)")
+GRPC_THREADS = Flag("grpc_max_threads", read_positive, 0, "N", "worker threads for longer gRPC calls (4 a CPU)")
 GRPC_FRONT: Flag[Front] = Flag(
     "grpc_front",
-    _read_front,
+    read_front,
     "auto",
     "native|grpcio|auto",
     "gRPC front end; auto: native where it can do what is asked",
 )
 GRPC_ARGUMENTS = Flag(
-    "grpc_channel_arguments", _read_arguments, {}, "KEY=VALUE,…", "channel arguments of the grpcio front end"
+    "grpc_channel_arguments", read_arguments, {}, "KEY=VALUE,…", "channel arguments of the grpcio front end"
 )
 GRPC_HEALTH = Flag(
     "enable_grpc_healthcheck_service",
@@ -180,7 +147,7 @@ GRPC_HEALTH = Flag(
     "answer grpc.health.v1 (on; =false turns it off)",
     boolean=True,
 )
-SSL_CONFIG = Flag("ssl_config_file", _read_path, None, "FILE", "text proto SSLConfig: gRPC's TCP port speaks TLS")
+SSL_CONFIG = Flag("ssl_config_file", read_path, None, "FILE", "text proto SSLConfig: gRPC's TCP port speaks TLS")
 TENSOR_CONTENT = Flag(
     "enable_serialization_as_tensor_content",
     read_bool,
@@ -190,20 +157,20 @@ TENSOR_CONTENT = Flag(
     boolean=True,
 )
 HOST = Flag("host", str, "0.0.0.0", "ADDRESS", "address to bind")
-REST_TIMEOUT = Flag("rest_api_timeout_in_ms", _read_int, 30_000, "MS", "a call that takes longer answers 504")
-REST_THREADS = Flag("rest_api_num_threads", _read_positive, 0, "N", "worker threads for longer calls (4 a CPU)")
+REST_TIMEOUT = Flag("rest_api_timeout_in_ms", read_int, 30_000, "MS", "a call that takes longer answers 504")
+REST_THREADS = Flag("rest_api_num_threads", read_positive, 0, "N", "worker threads for longer calls (4 a CPU)")
 CORS = Flag("rest_api_enable_cors_support", read_bool, False, "", "add CORS headers to answers", boolean=True)
-MAX_BODY = Flag("rest_api_max_body_bytes", _read_positive, 512 << 20, "BYTES", "largest request body, inflated")
+MAX_BODY = Flag("rest_api_max_body_bytes", read_positive, 512 << 20, "BYTES", "largest request body, inflated")
 STRICT = Flag("strict_inputs", read_bool, False, "", "refuse what is answered with a warning otherwise", boolean=True)
 ON_SKEW: Flag[OnSkew] = Flag(
-    "on_skew", _read_on_skew, "count", "ignore|count|warn|reject", "a request far outside of the training profile"
+    "on_skew", read_on_skew, "count", "ignore|count|warn|reject", "a request far outside of the training profile"
 )
-TAGS = Flag("saved_model_tags", _read_tags, ("serve",), "TAGS", "comma-separated tags of the graph to load")
+TAGS = Flag("saved_model_tags", read_tags, ("serve",), "TAGS", "comma-separated tags of the graph to load")
 OP_LIBRARY = Flag(
-    "op_library", _read_op_library, "", "MODULE|FILE", "module or .so that registers custom ops", repeatable=True
+    "op_library", read_op_library, "", "MODULE|FILE", "module or .so that registers custom ops", repeatable=True
 )
 PIPELINE = Flag(
-    "pipeline_file", _read_named_file, ("", Path()), "[NAME=]FILE", "how raw inputs become the model's", repeatable=True
+    "pipeline_file", read_named_file, ("", Path()), "[NAME=]FILE", "how raw inputs become the model's", repeatable=True
 )
 VERSION = Flag("version", read_bool, False, "", "print the versions and exit", boolean=True)
 HELP = Flag("help", read_bool, False, "", "print this help and exit", boolean=True)
@@ -211,6 +178,8 @@ HELP = Flag("help", read_bool, False, "", "print this help and exit", boolean=Tr
 SERVE_FLAGS: tuple[Flag[object], ...] = (
     *(MODEL_NAME, MODEL_BASE_PATH, GRPC_PORT, REST_PORT, HOST, REST_TIMEOUT, REST_THREADS, CORS, MAX_BODY, STRICT),
     ON_SKEW,
+    *(CONFIG_FILE, CONFIG_POLL, LABELS_EARLY, POLL, POLICY),
+    *(LOAD_THREADS, UNLOAD_THREADS, LOAD_RETRIES, RETRY_INTERVAL, REMOTE_ADMIN),
     *(GRPC_SOCKET, GRPC_THREADS, GRPC_FRONT, GRPC_ARGUMENTS, GRPC_HEALTH, SSL_CONFIG, TENSOR_CONTENT),
     *(TAGS, OP_LIBRARY, PIPELINE, VERSION, HELP),
 )  # type: ignore[assignment]
@@ -271,8 +240,14 @@ def server_config(flags: Flags) -> ServerConfig:
     Raises:
         FlagError: no model, or models named twice.
     """
-    models = tuple(_models(flags))
-    if not models:
+    config_file = flags.get(CONFIG_FILE)
+    if config_file and flags.positional:
+        raise FlagError(
+            f"--model_config_file={config_file} says which models to serve, and {flags.positional[0]!r} is one more.",
+            hint="Add it to the file, or leave one of the two out.",
+        )
+    models = () if config_file else tuple(_models(flags))
+    if not models and not config_file:
         raise FlagError(
             "No model to serve.",
             hint="Name its folder: unstuck serve PATH, or --model_name=NAME --model_base_path=PATH.",
@@ -283,6 +258,16 @@ def server_config(flags: Flags) -> ServerConfig:
         raise FlagError(f"Two models are called {sorted(twice)[0]!r}.", hint="Name them: unstuck serve a=PATH b=PATH.")
     return ServerConfig(
         models=models,
+        model_config_file=config_file,
+        model_config_poll_s=flags.get(CONFIG_POLL),
+        allow_unavailable_labels=flags.get(LABELS_EARLY),
+        poll_wait_s=flags.get(POLL),
+        version_policy=flags.get(POLICY),
+        load_threads=flags.get(LOAD_THREADS),
+        unload_threads=flags.get(UNLOAD_THREADS),
+        load_retries=flags.get(LOAD_RETRIES),
+        load_retry_interval_s=flags.get(RETRY_INTERVAL) / 1e6,
+        allow_remote_admin=flags.get(REMOTE_ADMIN),
         host=flags.get(HOST),
         grpc_port=flags.get(GRPC_PORT),
         grpc_socket_path=flags.get(GRPC_SOCKET),
@@ -308,6 +293,11 @@ def server_config(flags: Flags) -> ServerConfig:
 def _pipeline_files(flags: Flags, names: list[str]) -> dict[str, Path]:
     files: dict[str, Path] = {}
     for given, path in flags.all(PIPELINE):
+        if flags.has(CONFIG_FILE):
+            if not given:
+                raise FlagError(f"--pipeline_file={path} must name its model.", hint=f"--pipeline_file=NAME={path}")
+            files[given] = path
+            continue
         if not given and len(names) > 1:
             raise FlagError(
                 f"--pipeline_file={path} does not say for which of the models {', '.join(map(repr, names))} it is.",

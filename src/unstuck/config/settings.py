@@ -5,6 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from unstuck.core.models import ModelConfig
+
+__all__ = ["ModelConfig", "ServerConfig"]
+
 AUTO_PORT = -1
 DEFAULT_REST_PORT = 8501
 DEFAULT_GRPC_PORT = 8500
@@ -12,14 +16,7 @@ MEBIBYTE = 1 << 20
 
 Front = Literal["auto", "native", "grpcio"]
 OnSkew = Literal["ignore", "count", "warn", "reject"]
-
-
-@dataclass(frozen=True, slots=True)
-class ModelConfig:
-    """One model: its name, and the folder that holds its numbered versions, or is one version itself."""
-
-    name: str
-    base_path: Path
+VersionPolicy = Literal["availability_preserving", "resource_preserving"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +24,16 @@ class ServerConfig:
     """A server's settings.
 
     Attributes:
-        models: what to serve.
+        models: what to serve; without ``model_config_file``.
+        model_config_file: a text proto of tensorflow.serving.ModelServerConfig, which says what to serve.
+        model_config_poll_s: how often that file is read again; 0 for never.
+        allow_unavailable_labels: a label may be given to a version that is not available yet, unless it is moved.
+        poll_wait_s: how often the base paths are looked at for versions; 0 for once, less for never.
+        version_policy: whether a new version is loaded before the old one is unloaded (availability), or after.
+        load_threads: that load versions at the same time; 0 is one.
+        unload_threads: that unload versions at the same time; 0 is one.
+        load_retries: how often a load is tried again after an error that may pass.
+        load_retry_interval_s: the time between two tries.
         host: the address to bind.
         grpc_port: TCP port of gRPC; 0 disables it, ``AUTO_PORT`` picks a free one.
         grpc_socket_path: a unix socket that gRPC listens on as well; empty for none.
@@ -47,10 +53,20 @@ class ServerConfig:
         saved_model_tags: the meta graph to load.
         op_libraries: modules or ``.so`` files with custom ops.
         pipeline_files: by model, the file that says how raw inputs become the model's.
+        allow_remote_admin: whether a reload is taken from other machines, too.
         drain_timeout_s: how long a stopping server waits for calls in flight.
     """
 
-    models: tuple[ModelConfig, ...]
+    models: tuple[ModelConfig, ...] = ()
+    model_config_file: Path | None = None
+    model_config_poll_s: float = 0
+    allow_unavailable_labels: bool = False
+    poll_wait_s: float = 1
+    version_policy: VersionPolicy = "availability_preserving"
+    load_threads: int = 0
+    unload_threads: int = 0
+    load_retries: int = 5
+    load_retry_interval_s: float = 60
     host: str = "0.0.0.0"
     grpc_port: int = DEFAULT_GRPC_PORT
     grpc_socket_path: str = ""
@@ -70,4 +86,5 @@ class ServerConfig:
     saved_model_tags: tuple[str, ...] = ("serve",)
     op_libraries: tuple[str, ...] = ()
     pipeline_files: Mapping[str, Path] = field(default_factory=dict[str, Path])
+    allow_remote_admin: bool = False
     drain_timeout_s: float = 30.0

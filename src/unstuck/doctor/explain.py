@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from unstuck.doctor.evidence.answers import EndpointAnswers
 from unstuck.doctor.evidence.base import Found
 from unstuck.doctor.evidence.model_graph import ModelGraph
+from unstuck.doctor.evidence.replay import Comparison, GoldenAtEndpoint, GoldenReplay
 from unstuck.doctor.evidence.variation import VariationTrace
 from unstuck.doctor.findings import CAUSES, UNKNOWN, Finding, Location, Verdict
 
@@ -19,7 +20,7 @@ def verdict(
     Args:
         findings: of all checks.
         explains: by cause, the causes that are only its symptoms.
-        constant: why the answers are constant without a legitimate reason; empty where they are not.
+        constant: why the answers are constant or wrong without a legitimate reason; empty where they are not.
     """
     faults = [finding for finding in findings if finding.status == "fault"]
     if not faults:
@@ -38,10 +39,14 @@ def verdict(
 
 
 def unexplained(found: Found) -> str:
-    """Why the answers are constant without a legitimate reason; empty where they vary, or may be constant.
+    """Why the answers are constant or wrong without a legitimate reason; empty where they vary, or may be constant.
 
     A label that is the same for all, and an answer to few or drawn inputs, may be right.
     """
+    for kind, whose in ((GoldenReplay, "model"), (GoldenAtEndpoint, "endpoint")):
+        compared = found.get(kind)
+        if isinstance(compared, Comparison) and compared.best is None and 2 * compared.wrong > compared.rows >= 3:
+            return f"{compared.wrong} of {compared.rows} answers of the {whose} are not the golden ones."
     answers, trace = found.get(EndpointAnswers), found.get(VariationTrace)
     if isinstance(answers, EndpointAnswers) and answers.source != "synthetic" and answers.outputs:
         constant = [each for each in answers.outputs if each.is_constant and each.distinct_inputs >= ENOUGH]

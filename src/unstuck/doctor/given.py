@@ -2,16 +2,20 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import orjson
+from google.protobuf.message import DecodeError
 
-from unstuck.codecs import predict_json
+from unstuck.codecs import predict_json, predict_proto
 from unstuck.core.signatures import Signature, Tensor, Tensors, TensorSpec
 from unstuck.data import sample
+from unstuck.data.tfrecord import records
 from unstuck.errors import SetupError, UnstuckError
+from unstuck.proto.wire.prediction_log_pb2 import PredictionLog
 
 MAX_REQUESTS = 2000
 SEED = 0
@@ -48,22 +52,45 @@ class Golden:
 
 
 def read_requests(path: Path, signatures: Mapping[str, Signature], default: str) -> list[Request]:
-    """The predict bodies of a JSON Lines file, bound to the signatures they name.
+    """The predict bodies of a JSON Lines file, or the predict calls of a request log, bound to their signatures.
 
     Args:
-        path: the file.
+        path: JSON Lines, or a TFRecord of PredictionLog.
         signatures: the model's.
         default: the signature of a body that names none.
 
     Raises:
-        SetupError: no such file, or a line that is no JSON object.
+        SetupError: no such file, or a line that is no JSON object, or a record that is no PredictionLog.
     """
-    found: list[Request] = []
-    for number, line in _lines(path):
-        found.append(_request(path, number, line, signatures, default))
-        if len(found) == MAX_REQUESTS:
-            break
-    return found
+    if path.suffix in (".tfrecord", ".tfrecords"):
+        read = (_logged(path, number, each.data, signatures, default) for number, each in enumerate(records(path), 1))
+    else:
+        read = (_request(path, number, line, signatures, default) for number, line in _lines(path))
+    return list(islice((each for each in read if each is not None), MAX_REQUESTS))
+
+
+def _logged(
+    path: Path, number: int, record: bytes, signatures: Mapping[str, Signature], default: str
+) -> Request | None:
+    """A logged predict call; None for a call of another method."""
+    try:
+        log = PredictionLog.FromString(record)
+    except DecodeError:
+        raise SetupError(f"{path}, record {number}: it is not a PredictionLog.") from None
+    if log.WhichOneof("log_type") != "predict_log":
+        return None
+    sent = log.predict_log.request
+    name = sent.model_spec.signature_name or default
+    if name not in signatures:
+        return Request(number, name, b"", {}, _no_such(name, signatures))
+    try:
+        return Request(number, name, b"", predict_proto.parse(sent.SerializeToString()).bind(signatures[name]))
+    except UnstuckError as error:
+        return Request(number, name, b"", {}, error)
+
+
+def _no_such(name: str, signatures: Mapping[str, Signature]) -> SetupError:
+    return SetupError(f"There is no signature {name!r}; there are {', '.join(map(repr, signatures))}.")
 
 
 def _request(path: Path, number: int, line: bytes, signatures: Mapping[str, Signature], default: str) -> Request:
@@ -71,8 +98,7 @@ def _request(path: Path, number: int, line: bytes, signatures: Mapping[str, Sign
     name = document.get("signature_name") or default
     try:
         if name not in signatures:
-            listed = ", ".join(map(repr, signatures))
-            return Request(number, name, line, {}, SetupError(f"There is no signature {name!r}; there are {listed}."))
+            return Request(number, name, line, {}, _no_such(name, signatures))
         return Request(number, name, line, predict_json.parse(line).bind(signatures[name]), None, document)
     except UnstuckError as error:
         return Request(number, name, line, {}, error, document)

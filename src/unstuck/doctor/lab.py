@@ -16,6 +16,7 @@ from unstuck.doctor.evidence.base import Evidence, NotRun
 from unstuck.doctor.given import Golden, Request, read_golden, read_requests, read_training
 from unstuck.doctor.local_model import LocalModel
 from unstuck.errors import UnknownSignature, UnstuckError
+from unstuck.pipeline.checks import UNPREPARED
 
 MAX_ROWS = 64  # of a pool that an experiment runs
 TRAINING_ROWS = 512
@@ -117,6 +118,12 @@ class Lab:
             raise NotRun("no TARGET was given")
         return Endpoint(self.question.target)
 
+    @property
+    def signatures(self) -> Mapping[str, Signature]:
+        """Those that clients may call, as the model says, or else the endpoint. Raises NotRun."""
+        known = self.model.signatures if self.question.model else self.endpoint.signatures()
+        return {name: each for name, each in known.items() if not name.endswith(UNPREPARED)}
+
     @cached_property
     def signature(self) -> Signature:
         """The signature in question, as the model says, or else the endpoint.
@@ -125,7 +132,7 @@ class Lab:
             NotRun: nothing says what it takes.
             UnknownSignature: there is none of that name.
         """
-        signatures = self.model.signatures if self.question.model else self.endpoint.signatures()
+        signatures = self.signatures
         name = self.question.signature or self._called(signatures)
         if name not in signatures:
             raise UnknownSignature(str(self.question.model or self.question.target), name, signatures)
@@ -144,8 +151,7 @@ class Lab:
         """What clients send, in order. Raises NotRun where none were given."""
         if self.question.requests is None:
             raise NotRun("no --requests were given")
-        signatures = self.model.signatures if self.question.model else self.endpoint.signatures()
-        return read_requests(self.question.requests, signatures, self.signature.name)
+        return read_requests(self.question.requests, self.signatures, self.signature.name)
 
     @cached_property
     def training(self) -> Tensors:
@@ -160,6 +166,11 @@ class Lab:
         if self.question.golden is None:
             raise NotRun("no --golden rows were given")
         return read_golden(self.question.golden, self.signature)
+
+    @cached_property
+    def has_pipeline(self) -> bool:
+        """Whether a pipeline prepares what clients send before the local model takes it."""
+        return self.question.model is not None and self.signature.name + UNPREPARED in self.model.signatures
 
     @cached_property
     def request_rows(self) -> list[Row]:
@@ -177,11 +188,15 @@ class Lab:
     @cached_property
     def training_rows(self) -> list[Row]:
         """Training examples as rows, at most MAX_ROWS. Raises NotRun."""
+        if self.has_pipeline:
+            raise NotRun("a pipeline prepares what the model takes, and training data are prepared already")
         return spread(list(rows_of(self.training)), MAX_ROWS)
 
     @cached_property
     def golden_rows(self) -> list[Row]:
         """The golden inputs as rows, at most MAX_ROWS. Raises NotRun."""
+        if self.has_pipeline:
+            raise NotRun("a pipeline prepares what the model takes, and golden inputs may be prepared already")
         return spread([row for each in self.golden for row in rows_of(each.inputs)], MAX_ROWS)
 
     def traced(self) -> Traceable:

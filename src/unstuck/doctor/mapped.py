@@ -111,6 +111,11 @@ def undo(best: Explanation) -> str:
     return f" As sent now, x.reshape(len(x), -1)[:, {back}].reshape(x.shape) is what the model needs."
 
 
+def on_the_way(cause: str, replay: EndpointReplay | None, fix: str) -> list[Outcome]:
+    """A fault where ``cause``, between client and model, gives the endpoint's answers; else nothing."""
+    return [each for each in by_answers(cause, replay, None, None, fix) if isinstance(each, Fault)]
+
+
 def settled(outcomes: Iterable[Outcome], untested: str) -> Iterator[Outcome]:
     """The faults, or else the suspects, or else why the cause is ruled out, or why nothing can be said."""
     found = list(outcomes)

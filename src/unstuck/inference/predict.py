@@ -42,8 +42,8 @@ class PreparedCall:
     inputs: Tensors
     warnings: list[str]
 
-    def key(self, calls: int = 1) -> tuple[int, str, int]:
-        """Calls with one key do about the same work: the servable, the signature, and the size class of their inputs.
+    def key(self, calls: int = 1) -> tuple[str, int, str, int]:
+        """Calls with one key do about the same work: the version, the signature, and the size class of their inputs.
 
         Args:
             calls: how many calls this one stands for, if several are run together.
@@ -51,7 +51,8 @@ class PreparedCall:
         size = 0
         for array in self.inputs.values():
             size += array.nbytes if array.dtype.kind != "O" else sum(map(len, cast("Iterable[bytes]", array.flat)))
-        return id(self.model), self.signature.name, (size // calls).bit_length()
+        model = self.model  # by name: the next version may take this one's place in memory, too
+        return model.name, model.version, self.signature.name, (size // calls).bit_length()
 
     @property
     def is_mergeable(self) -> bool:

@@ -1,102 +1,104 @@
-"""Loads versions and publishes those that are available."""
+"""Loads the versions that are to be served, publishes those that are available, unloads the others."""
 
+import logging
 import threading
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import MappingProxyType
 
 from unstuck.core.models import ModelSpec, State, VersionStatus
-from unstuck.core.servables import InputWatch, Loader, Models, Servable
-from unstuck.errors import LoadFailed, NotFound, NotReady, UnknownLabel, UnstuckError, did_you_mean
+from unstuck.core.observers import VersionObserver
+from unstuck.core.servables import Loader, Models
+from unstuck.errors import UnknownLabel, UnstuckError
+from unstuck.lifecycle.harness import Accept, AvailableVersion, Harness, LoaderOf, may_pass, told
+from unstuck.lifecycle.labels import Labels, check_labels
+from unstuck.lifecycle.leases import Lease
+from unstuck.lifecycle.memory import give_back_freed_memory
+from unstuck.lifecycle.policies import Load, Phase, Policy, availability_preserving
+from unstuck.lifecycle.source import VersionPath
+from unstuck.lifecycle.states import States
 
-LoaderOf = Callable[[], Loader]
-Prove = Callable[[Servable], frozenset[str]]
-WatchOf = Callable[[Servable], InputWatch | None]
-
-
-def _no_watch(_servable: Servable) -> None:
-    return None
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class AvailableVersion:
-    """A version that serves."""
+class ManagerOptions:
+    """See ServerConfig for the meaning of each."""
 
-    name: str
-    version: int
-    servable: Servable
-    mergeable: frozenset[str] = frozenset()
-    watch: InputWatch | None = None
+    policy: Policy = availability_preserving
+    load_threads: int = 0
+    unload_threads: int = 0
+    load_retries: int = 0
+    load_retry_interval_s: float = 60
+
+
+@dataclass(frozen=True, slots=True)
+class _Serving:
+    """The versions of one model that serve."""
+
+    newest: AvailableVersion
+    versions: Mapping[int, AvailableVersion]
 
 
 class Manager(Models):
     """The versions of every model, and their states. Thread-safe.
 
-    Lookups take no lock: the mapping they read is replaced whole, never changed.
+    Lookups take no lock: the mappings they read are replaced whole, never changed.
     """
 
-    def __init__(self, prove_mergeable: Prove = lambda servable: frozenset()) -> None:
-        """``prove_mergeable`` names the signatures of a loaded servable whose calls may be merged."""
-        self._prove_mergeable = prove_mergeable
-        self._lock = threading.Lock()
-        self._available: Mapping[str, Mapping[int, AvailableVersion]] = MappingProxyType({})
-        self._states: dict[str, dict[int, VersionStatus]] = {}
-        self._loaders: list[Loader] = []
-
-    def aspire(self, name: str, version: int) -> None:
-        """Notes that ``version`` is to be served: it is listed from now on, as START."""
-        self._set_state(name, VersionStatus(version, State.START))
-
-    def load(self, name: str, version: int, loader_of: LoaderOf, watch_of: WatchOf = _no_watch) -> None:
-        """Loads ``version`` in the calling thread and publishes it.
+    def __init__(
+        self,
+        loader_of: LoaderOf,
+        accept: Accept,
+        options: ManagerOptions = ManagerOptions(),
+        observers: Sequence[VersionObserver] = (),
+    ) -> None:
+        """Starts no thread before something is to be loaded.
 
         Args:
-            name: the model's.
-            version: which to load.
-            loader_of: finds the loader.
-            watch_of: what watches the inputs of calls to the loaded servable.
-
-        Raises:
-            UnstuckError: why it cannot be served; its status says the same.
+            loader_of: the loader of a version.
+            accept: what a loaded version must pass before it serves; raises where it does not.
+            options: threads, retries, and the policy.
+            observers: hear of every change of a version's state.
         """
-        self._set_state(name, VersionStatus(version, State.LOADING))
-        try:
-            loader = loader_of()
-            found = self._loaded(name, version, loader, watch_of)
-        except UnstuckError as error:
-            error.message = f"Model {name!r} version {version} cannot be served: {error.message}"
-            self._set_state(name, VersionStatus(version, State.END, error))
-            raise
-        except Exception as error:
-            failed = LoadFailed(f"Model {name!r} version {version} cannot be served: {error!r}")
-            self._set_state(name, VersionStatus(version, State.END, failed))
-            raise failed from error
-        with self._lock:
-            self._loaders.append(loader)
-            versions = {**self._available.get(name, {}), version: found}
-            self._available = MappingProxyType({**self._available, name: MappingProxyType(versions)})
-        self._set_state(name, VersionStatus(version, State.AVAILABLE))
+        self._loader_of = loader_of
+        self._accept = accept
+        self._options = options
+        self._changed = threading.Condition()
+        self._states = States(observers)
+        self._serving: Mapping[str, _Serving] = MappingProxyType({})
+        self._labels: Labels = {}
+        self._awaited: frozenset[str] = frozenset()
+        self._harnesses: dict[str, list[Harness]] = {}
+        self._wanted: dict[str, Sequence[VersionPath]] = {}
+        self._loading = ThreadPoolExecutor(max(options.load_threads, 1), thread_name_prefix="unstuck-load")
+        self._may_unload = threading.Semaphore(max(options.unload_threads, 1))
+        self._unloading: set[threading.Thread] = set()
+        self._stopping = False
 
-    def _loaded(self, name: str, version: int, loader: Loader, watch_of: WatchOf) -> AvailableVersion:
-        servable = loader.load()
-        try:
-            return AvailableVersion(name, version, servable, self._prove_mergeable(servable), watch_of(servable))
-        except BaseException:
-            loader.unload()
-            raise
+    # The lookup, on every call's path.
 
     def find(self, spec: ModelSpec) -> AvailableVersion:
-        if spec.label is not None:
-            raise UnknownLabel(spec.name, spec.label, ())
-        versions = self._available.get(spec.name)
-        if versions is None:
-            raise self._not_available(spec)
-        if spec.version is None:
-            return versions[max(versions)]
-        found = versions.get(spec.version)
-        if found is None:
-            raise self._not_available(spec)
-        return found
+        serving = self._serving.get(spec.name)
+        version = spec.version if spec.label is None else self._labelled(spec.name, spec.label)
+        if serving is not None:
+            if version is None:
+                return serving.newest
+            found = serving.versions.get(version)
+            if found is not None:
+                return found
+        raise self._states.why_not(ModelSpec(spec.name, version))
+
+    def _labelled(self, name: str, label: str) -> int:
+        labels = self._labels.get(name, {})
+        version = labels.get(label)
+        if version is None:
+            raise UnknownLabel(name, label, labels)
+        return version
+
+    # What is known.
 
     def status(self, name: str, version: int | None = None) -> list[VersionStatus]:
         """The states of ``name``'s versions, or of the one version asked for.
@@ -104,69 +106,242 @@ class Manager(Models):
         Raises:
             NotFound: no such model, or no such version of it.
         """
-        with self._lock:
-            states = dict(self._states.get(name, {}))
-        if not states:
-            raise self._unknown_model(name)
-        if version is None:
-            return list(states.values())
-        if version not in states:
-            raise self._unknown_version(name, version, states)
-        return [states[version]]
-
-    @property
-    def ready(self) -> bool:
-        """Whether every model has a version that serves."""
-        with self._lock:
-            return bool(self._states) and all(name in self._available for name in self._states)
+        return self._states.of(name, version)
 
     def statuses(self) -> dict[str, list[VersionStatus]]:
         """Every model's versions and their states."""
-        with self._lock:
-            return {name: list(states.values()) for name, states in self._states.items()}
+        return self._states.all()
+
+    @property
+    def ready(self) -> bool:
+        """Whether every model has a version that serves, but for those added since that never had one."""
+        models, serving = self._states.models & self._awaited, self._serving
+        return bool(models) and all(name in serving for name in models)
+
+    @property
+    def labels(self) -> Labels:
+        """The version that each label means, by model."""
+        return self._labels
 
     def available(self) -> list[AvailableVersion]:
-        """Every version that serves."""
-        return [version for versions in self._available.values() for version in versions.values()]
+        """Every version that serves. Whoever holds one of them keeps it from being unloaded."""
+        return [version for each in self._serving.values() for version in each.versions.values()]
 
-    def unload_all(self) -> None:
-        """Ends every version; only once no call runs any more."""
-        with self._lock:
-            self._available = MappingProxyType({})
-            loaders, self._loaders = self._loaders, []
-        for loader in loaders:
-            loader.unload()
+    def is_available(self, name: str, version: int) -> bool:
+        """Whether this version serves."""
+        serving = self._serving.get(name)
+        return serving is not None and version in serving.versions
 
-    def _set_state(self, name: str, status: VersionStatus) -> None:
-        with self._lock:
-            self._states.setdefault(name, {})[status.version] = status
+    def wait_until_settled(self, names: Iterable[str]) -> None:
+        """Returns once every version of these models that is to be served does, or has failed for good."""
+        waited_for = list(names)
+        with self._changed:
+            self._changed.wait_for(lambda: self._stopping or all(map(self._is_settled, waited_for)))
 
-    def _not_available(self, spec: ModelSpec) -> UnstuckError:
-        with self._lock:
-            states = dict(self._states.get(spec.name, {}))
-        if not states:
-            return self._unknown_model(spec.name)
-        if spec.version is not None and spec.version not in states:
-            return self._unknown_version(spec.name, spec.version, states)
-        wanted = states[spec.version if spec.version is not None else max(states)]
-        if wanted.state is State.END:
-            why = f": {wanted.error}" if wanted.error else ""
-            return NotFound(
-                f"Servable not found for request: model {spec.name!r} version {wanted.version} has ended{why}"
+    def _is_settled(self, name: str) -> bool:
+        pending = (Phase.NEW, Phase.LOADING)
+        return not any(each.is_aspired and each.phase in pending for each in self._harnesses.get(name, ()))
+
+    # What is to be served.
+
+    def set_models(self, names: Iterable[str]) -> None:
+        """Serves these from now on, as soon as versions of them are aspired, and nothing else."""
+        with self._changed:
+            self._states.set_models(names)
+            self._awaited = self._awaited or self._states.models
+            for name in [name for name in self._harnesses if name not in self._states.models]:
+                self._wanted[name] = ()
+                self._reconcile(name)
+
+    def set_labels(self, labels: Labels, *, allow_unavailable: bool) -> None:
+        """Replaces all labels. Raises SetupError, and changes nothing; see ``check_labels``."""
+        with self._changed:
+            check_labels(labels, self._labels, self.is_available, allow_unavailable=allow_unavailable)
+            self._labels = labels
+
+    def aspire(self, name: str, versions: Sequence[VersionPath]) -> None:
+        """Of this model, serves these versions from now on, and no other once one of these serves.
+
+        A version that has failed is tried again once its files have changed, and have stopped changing.
+        """
+        with self._changed:
+            failed = [each for each in self._harnesses.get(name, ()) if each.phase is Phase.FAILED]
+        healed = [each for each in failed if each.has_healed()]  # reads files, so without the lock
+        with self._changed:
+            if self._stopping or name not in self._states.models:
+                return
+            for harness in healed:
+                self._forget(harness)
+            self._wanted[name] = versions
+            self._states.set_problem(name, None)
+            self._reconcile(name)
+
+    def report_problem(self, name: str, problem: UnstuckError) -> None:
+        """Why no version of ``name`` can be found; those that serve go on serving."""
+        self._states.set_problem(name, problem)
+
+    def stop(self, timeout_s: float = 5.0) -> None:
+        """Ends every version that answers no call any more; waits ``timeout_s`` for those that do."""
+        end = time.monotonic() + timeout_s
+        with self._changed:
+            self._stopping = True
+            for harness in [each for harnesses in self._harnesses.values() for each in harnesses]:
+                if harness.retry:
+                    harness.retry.cancel()
+                if harness.phase is Phase.READY:
+                    self._withdraw(harness)
+            self._changed.notify_all()
+        self._loading.shutdown(wait=True, cancel_futures=True)  # what is being loaded cannot be interrupted
+        with self._changed:
+            unloading = list(self._unloading)
+        for thread in unloading:
+            thread.join(max(end - time.monotonic(), 0))
+
+    # From here on: called with the lock held, but for the work of threads.
+
+    def _reconcile(self, name: str) -> None:
+        """Compares what is wanted with what there is; a version on its way out is looked at again once it is gone."""
+        harnesses = self._harnesses.setdefault(name, [])
+        wanted = self._wanted[name]
+        for harness in list(harnesses):
+            harness.is_aspired = harness.found in wanted
+            if harness.is_aspired:
+                continue
+            if harness.phase in (Phase.NEW, Phase.FAILED):
+                self._end(harness)
+            elif harness.retry is not None:
+                harness.retry.cancel()
+                harness.retry = None
+                self._end(harness)
+        known = {each.found for each in harnesses}
+        for found in wanted:
+            if found not in known:
+                harnesses.append(Harness(name, found))
+                self._set_state(harnesses[-1], State.START)
+        self._act(name)
+
+    def _act(self, name: str) -> None:
+        """Does what the policy says, until it says nothing more."""
+        harnesses = self._harnesses[name]
+        while not self._stopping:
+            snapshots = [each.snapshot() for each in harnesses]
+            action = self._options.policy(snapshots)
+            if action is None:
+                break
+            harness = harnesses[snapshots.index(action.target)]
+            if isinstance(action, Load):
+                harness.phase = Phase.LOADING
+                self._loading.submit(self._load, harness)
+            else:
+                self._withdraw(harness)
+        self._changed.notify_all()
+
+    def _load(self, harness: Harness) -> None:
+        """On a loading thread, without the lock."""
+        with self._changed:
+            if self._stopping or not harness.is_aspired:
+                self._end(harness)
+                self._act(harness.name)
+                return
+            self._set_state(harness, State.LOADING)
+        try:
+            loader, version = harness.load(self._loader_of, self._accept)
+        except Exception as error:  # noqa: BLE001 - whatever it is, only this version may suffer from it
+            self._fail(harness, error)
+        else:
+            self._publish(harness, loader, version)
+
+    def _fail(self, harness: Harness, error: Exception) -> None:
+        """Without the lock."""
+        log.debug("model %r version %d", harness.name, harness.version, exc_info=error)
+        is_lasting = not may_pass(error)
+        options = self._options
+        with self._changed:
+            harness.error = told(harness.name, harness.version, error)
+            harness.attempts += 1
+            if is_lasting or harness.attempts > options.load_retries or not harness.is_aspired or self._stopping:
+                harness.phase = Phase.FAILED
+                self._set_state(harness, State.END)
+                if not harness.is_aspired:
+                    self._forget(harness)
+                self._act(harness.name)
+                return
+            wait_s = max(options.load_retry_interval_s, 0)
+            log.warning(
+                "%s Trying again in %g s (%d of %d).", harness.error, wait_s, harness.attempts, options.load_retries
             )
-        return NotReady(
-            f"Model {spec.name!r} version {wanted.version} is not available yet: it is {wanted.state.name}.",
-            hint="Ask /readyz, or try again in a moment.",
-        )
+            harness.retry = threading.Timer(wait_s, self._retry, [harness])
+            harness.retry.daemon = True
+            harness.retry.start()
 
-    def _unknown_model(self, name: str) -> NotFound:
-        with self._lock:
-            known = sorted(self._states)
-        return NotFound(
-            f"Servable not found for request: model {name!r}; the models served are {', '.join(map(repr, known))}.",
-            hint=did_you_mean(name, known),
-        )
+    def _retry(self, harness: Harness) -> None:
+        """On a timer's thread, without the lock."""
+        with self._changed:
+            if not self._stopping and harness.retry is not None:
+                harness.retry = None
+                self._loading.submit(self._load, harness)
 
-    def _unknown_version(self, name: str, version: int, states: Mapping[int, VersionStatus]) -> NotFound:
-        listed = ", ".join(f"{each} ({states[each].state.name})" for each in sorted(states, reverse=True))
-        return NotFound(f"Servable not found for request: model {name!r} version {version}; its versions are {listed}.")
+    def _publish(self, harness: Harness, loader: Loader, version: AvailableVersion) -> None:
+        """Without the lock."""
+        with self._changed:
+            harness.loader, harness.serving, harness.error = loader, version, None
+            harness.lease = Lease(version, f"Model {harness.name!r} version {harness.version}")
+            harness.phase = Phase.READY
+            serving = self._serving.get(harness.name)
+            self._serve(harness.name, {**(serving.versions if serving else {}), harness.version: version})
+            self._awaited |= {harness.name}
+            self._set_state(harness, State.AVAILABLE)
+            if self._stopping:
+                self._withdraw(harness)
+            self._act(harness.name)
+
+    def _serve(self, name: str, versions: Mapping[int, AvailableVersion]) -> None:
+        others = {other: serving for other, serving in self._serving.items() if other != name}
+        if versions:
+            others[name] = _Serving(versions[max(versions)], MappingProxyType(dict(versions)))
+        self._serving = MappingProxyType(others)
+
+    def _withdraw(self, harness: Harness) -> None:
+        """Gives it to no further call; it is unloaded after the last one."""
+        harness.phase = Phase.UNLOADING
+        self._set_state(harness, State.UNLOADING)
+        serving = self._serving.get(harness.name)
+        if serving is not None and serving.versions.get(harness.version) is harness.serving:
+            left = {number: each for number, each in serving.versions.items() if number != harness.version}
+            self._serve(harness.name, left)
+        harness.serving = None
+        thread = threading.Thread(target=self._unload, args=[harness], name="unstuck-unload", daemon=True)
+        self._unloading.add(thread)
+        thread.start()
+
+    def _unload(self, harness: Harness) -> None:
+        """On a thread of its own, without the lock."""
+        assert harness.lease is not None
+        assert harness.loader is not None
+        harness.lease.wait()
+        with self._may_unload:
+            try:
+                harness.loader.unload()
+            except Exception:  # what it held may be lost, but the version has ended, and the others serve
+                log.exception("model %r version %d could not be unloaded", harness.name, harness.version)
+            harness.loader = None
+            give_back_freed_memory()
+        with self._changed:
+            self._unloading.discard(threading.current_thread())
+            self._end(harness)
+            if not self._stopping:
+                self._reconcile(harness.name)
+
+    def _end(self, harness: Harness) -> None:
+        harness.phase = Phase.ENDED
+        self._set_state(harness, State.END)
+        self._forget(harness)
+
+    def _forget(self, harness: Harness) -> None:
+        self._harnesses[harness.name].remove(harness)
+
+    def _set_state(self, harness: Harness, state: State) -> None:
+        same = [each for each in self._harnesses[harness.name] if each.version == harness.version]
+        if same[-1] is harness:  # and not one at another path that takes its place
+            error = harness.error if state is State.END else None
+            self._states.set(harness.name, VersionStatus(harness.version, state, error))

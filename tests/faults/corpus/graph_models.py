@@ -25,10 +25,10 @@ def keyed(base: Path) -> Path:
     import tensorflow as tf
 
     raw, bad = datasets.credit_matrix(FITTED_ON, seed=100)
-    module = _module(network(standardize(raw, raw), bad.astype(int)))
+    module = network_module(network(standardize(raw, raw), bad.astype(int)))
 
     def call(key: Any, features: Any) -> Any:
-        return {"key": tf.identity(key), "score": tf.nn.softmax(_logits(module, features))[:, 1:]}
+        return {"key": tf.identity(key), "score": tf.nn.softmax(network_logits(module, features))[:, 1:]}
 
     specs = [tf.TensorSpec([None], tf.string, "key"), tf.TensorSpec([None, 6], tf.float32, "features")]
     return save_module(module, base, {"serving_default": (call, specs)})
@@ -44,14 +44,14 @@ def house_columns(base: Path, order: Sequence[str] = datasets.HOUSE_COLUMNS, *, 
     import tensorflow as tf
 
     raw, price = datasets.house_matrix(FITTED_ON, seed=100)
-    module = _module(network(standardize(raw, raw), price.astype(np.float64)))
+    module = network_module(network(standardize(raw, raw), price.astype(np.float64)))
     mean, std = (
         (raw.mean(0), raw.std(0)) if normalization == "inside" else (np.zeros(5, np.float32), np.ones(5, np.float32))
     )
 
     def call(**columns: Any) -> Any:
         vector = tf.stack([columns[name] for name in order], axis=1, name="assemble")
-        return {"price": _logits(module, (vector - mean) / std)[:, 0]}
+        return {"price": network_logits(module, (vector - mean) / std)[:, 0]}
 
     specs = {name: tf.TensorSpec([None], tf.float32, name) for name in datasets.HOUSE_COLUMNS}
     function = tf.function(call).get_concrete_function(**specs)
@@ -99,7 +99,7 @@ def example_parser(base: Path, keys: Mapping[str, str] | None = None, version: i
         parsed = tf.io.parse_example(examples, {key: tf.io.FixedLenFeature([], tf.float32, 0.0) for key in read})
         by_name = {name: parsed[key] for key, name in read.items()}
         vector = tf.stack([by_name[name] for name in datasets.HOUSE_COLUMNS], axis=1, name="assemble")
-        price_out = _tf1_logits((vector - raw.mean(0)) / raw.std(0), weights)[:, 0]
+        price_out = tf1_network_logits((vector - raw.mean(0)) / raw.std(0), weights)[:, 0]
         session.run(v1.global_variables_initializer())
         return save_tf1(session, base, {"serving_default": ({"examples": examples}, {"price": price_out})}, version)
 
@@ -114,10 +114,10 @@ def words_tf1(base: Path) -> Path:
     weights = network(embeddings[datasets.token_ids(texts)].mean(1) * 3, labels)
     with tf.Graph().as_default(), v1.Session() as session:
         words = v1.placeholder(tf.string, [None, None], name="words")
-        ids = _table().lookup(words)
+        ids = vocabulary_table().lookup(words)
         table = v1.get_variable("embeddings", initializer=np.float32(embeddings), use_resource=False)
         pooled = tf.reduce_mean(tf.gather(table, ids), axis=1) * 3
-        scores = tf.nn.softmax(_tf1_logits(pooled, weights), name="scores")
+        scores = tf.nn.softmax(tf1_network_logits(pooled, weights), name="scores")
         session.run(v1.global_variables_initializer())
         return save_tf1(session, base, {"serving_default": ({"words": words}, {"scores": scores})}, 1)
 
@@ -128,13 +128,13 @@ def words_module(base: Path) -> Path:
 
     texts, labels = datasets.sentences(FITTED_ON, seed=100)
     embeddings = np.random.default_rng(6).normal(0, 1, (len(datasets.VOCABULARY), 40)).astype(np.float32)
-    module = _module(network(embeddings[datasets.token_ids(texts)].mean(1) * 3, labels))
+    module = network_module(network(embeddings[datasets.token_ids(texts)].mean(1) * 3, labels))
     module.embeddings = tf.Variable(embeddings, name="embeddings")
-    module.table = _table()
+    module.table = vocabulary_table()
 
     def call(words: Any) -> Any:
         pooled = tf.reduce_mean(tf.gather(module.embeddings, module.table.lookup(words)), axis=1) * 3
-        return {"scores": tf.nn.softmax(_logits(module, pooled))}
+        return {"scores": tf.nn.softmax(network_logits(module, pooled))}
 
     return save_module(module, base, {"serving_default": (call, [tf.TensorSpec([None, 12], tf.string, "words")])})
 
@@ -160,7 +160,7 @@ def paths_tf1(base: Path, *, keep: int = 20) -> Path:
         head = tf.strings.substr(path, 0, keep, name="head")
         codes = tf.cast(tf.io.decode_raw(head, tf.uint8, fixed_length=keep), tf.int32)
         flat = tf.reshape(tf.one_hot(codes, 128) * 4, [-1, keep * 128])
-        scores = tf.nn.softmax(_tf1_logits(flat, weights), name="scores")
+        scores = tf.nn.softmax(tf1_network_logits(flat, weights), name="scores")
         session.run(v1.global_variables_initializer())
         return save_tf1(session, base, {"serving_default": ({"path": path}, {"scores": scores})}, 1)
 
@@ -223,16 +223,16 @@ def image_files(base: Path, *, tf1: bool = False) -> Path:
         return tf.nn.softmax(logits(_tf_quarters(images)), name="probabilities")
 
     if not tf1:
-        module = _module(weights)
+        module = network_module(weights)
         spec = tf.TensorSpec([None], tf.string, "image_bytes")
 
         def call(image_bytes: Any) -> Any:
-            return {"probabilities": answer(image_bytes, lambda x: _logits(module, x))}
+            return {"probabilities": answer(image_bytes, lambda x: network_logits(module, x))}
 
         return save_module(module, base, {"serving_default": (call, [spec])})
     with tf.Graph().as_default(), v1.Session() as session:
         files = v1.placeholder(tf.string, [None], name="image_bytes")
-        probabilities = answer(files, lambda x: _tf1_logits(x, weights))
+        probabilities = answer(files, lambda x: tf1_network_logits(x, weights))
         session.run(v1.global_variables_initializer())
         signature = ({"image_bytes": files}, {"probabilities": probabilities})
         return save_tf1(session, base, {"serving_default": signature}, 1)
@@ -250,11 +250,11 @@ def flat_image(base: Path) -> Path:
     import tensorflow as tf
 
     pictures, labels = datasets.images(FITTED_ON, SIZE, seed=100)
-    module = _module(network(_quarters(pictures / 255), labels))
+    module = network_module(network(_quarters(pictures / 255), labels))
 
     def call(pixels: Any) -> Any:
         images = tf.reshape(pixels, [-1, SIZE, SIZE, 3], name="unflatten")
-        return {"scores": tf.nn.softmax(_logits(module, _tf_quarters(images)))}
+        return {"scores": tf.nn.softmax(network_logits(module, _tf_quarters(images)))}
 
     spec = tf.TensorSpec([None, SIZE * SIZE * 3], tf.float32, "pixels")
     return save_module(module, base, {"serving_default": (call, [spec])})
@@ -274,7 +274,7 @@ def oriented_image(base: Path, *, transpose: bool = False) -> Path:
         image = v1.placeholder(tf.float32, [None, SIZE, SIZE, 3], name="image")
         perm = [0, 2, 1, 3] if transpose else [0, 1, 2, 3]
         laid_out = tf.transpose(image, perm, name="to_layout")
-        scores = tf.nn.softmax(_tf1_logits(_tf_quarters(laid_out), weights), name="scores")
+        scores = tf.nn.softmax(tf1_network_logits(_tf_quarters(laid_out), weights), name="scores")
         session.run(v1.global_variables_initializer())
         return save_tf1(session, base, {"serving_default": ({"image": image}, {"scores": scores})}, 1)
 
@@ -287,11 +287,11 @@ def first_row_only(base: Path) -> Path:
     import tensorflow as tf
 
     raw, bad = datasets.credit_matrix(FITTED_ON, seed=100)
-    module = _module(network(standardize(raw, raw), bad.astype(int)))
+    module = network_module(network(standardize(raw, raw), bad.astype(int)))
 
     def call(features: Any) -> Any:
         one = tf.slice(features, [0, 0], [1, 6], name="first")
-        score = tf.nn.softmax(_logits(module, one))[:, 1:]
+        score = tf.nn.softmax(network_logits(module, one))[:, 1:]
         return {"score": tf.tile(score, [tf.shape(features)[0], 1], name="repeat")}
 
     return save_module(module, base, {"serving_default": (call, [tf.TensorSpec([None, 6], tf.float32, "features")])})
@@ -313,7 +313,7 @@ def aliases_tf1(base: Path, *, exchanged: bool = False) -> Path:
         heads = {}
         for name, target in {"default_risk": bad.astype(int), "churn_risk": churn}.items():
             with v1.variable_scope(name):
-                heads[name] = tf.nn.softmax(_tf1_logits(x, network(x_in, target)))[:, 1:]
+                heads[name] = tf.nn.softmax(tf1_network_logits(x, network(x_in, target)))[:, 1:]
         if exchanged:
             heads = dict(zip(heads, reversed(heads.values()), strict=True))
         session.run(v1.global_variables_initializer())
@@ -328,10 +328,10 @@ def two_signatures(base: Path) -> Path:
     import tensorflow as tf
 
     raw, bad = datasets.credit_matrix(FITTED_ON, seed=100)
-    module = _module(network(standardize(raw, raw), bad.astype(int)))
+    module = network_module(network(standardize(raw, raw), bad.astype(int)))
 
     def score(features: Any) -> Any:
-        return tf.nn.softmax(_logits(module, features))[:, 1:]
+        return tf.nn.softmax(network_logits(module, features))[:, 1:]
 
     bodies = {
         "predict": lambda features: {"score": score(features)},
@@ -341,7 +341,7 @@ def two_signatures(base: Path) -> Path:
     return save_module(module, base, {name: (body, [spec]) for name, body in bodies.items()})
 
 
-def _module(weights: Sequence[np.ndarray]) -> Any:
+def network_module(weights: Sequence[np.ndarray]) -> Any:
     import tensorflow as tf
 
     module = tf.Module()
@@ -352,13 +352,13 @@ def _module(weights: Sequence[np.ndarray]) -> Any:
     return module
 
 
-def _logits(module: Any, x: Any) -> Any:
+def network_logits(module: Any, x: Any) -> Any:
     import tensorflow as tf
 
     return tf.nn.relu(x @ module.kernel + module.bias) @ module.head + module.head_bias
 
 
-def _tf1_logits(x: Any, weights: Sequence[np.ndarray]) -> Any:
+def tf1_network_logits(x: Any, weights: Sequence[np.ndarray]) -> Any:
     import tensorflow as tf
 
     kernel, bias, head, head_bias = (
@@ -385,7 +385,7 @@ def _tf_quarters(images: Any) -> Any:
     return tf.reshape(pooled, [-1, 3 * 3 * 9]) * 4
 
 
-def _table() -> Any:
+def vocabulary_table() -> Any:
     """The ids of the vocabulary's words; 1 for any other."""
     import tensorflow as tf
 

@@ -57,6 +57,22 @@ def config(*arguments):
         ([], "grpc_health", True),
         (["--ssl_config_file=/etc/ssl.txt"], "ssl_config_file", Path("/etc/ssl.txt")),
         (["--enable_serialization_as_tensor_content"], "tensor_content", True),
+        (["--file_system_poll_wait_seconds=30"], "poll_wait_s", 30),
+        (["--file_system_poll_wait_seconds=-1"], "poll_wait_s", -1),
+        ([], "poll_wait_s", 1),
+        (["--aspired_version_policy=resource_preserving"], "version_policy", "resource_preserving"),
+        ([], "version_policy", "availability_preserving"),
+        (["--num_load_threads=3"], "load_threads", 3),
+        (["--num_unload_threads=0"], "unload_threads", 0),
+        (["--max_num_load_retries=0"], "load_retries", 0),
+        ([], "load_retries", 5),
+        (["--load_retry_interval_micros=1500000"], "load_retry_interval_s", 1.5),
+        (["--load_retry_interval_micros=-1"], "load_retry_interval_s", -1e-6),
+        ([], "load_retry_interval_s", 60),
+        (["--allow_version_labels_for_unavailable_models"], "allow_unavailable_labels", True),
+        (["--allow_remote_admin"], "allow_remote_admin", True),
+        (["--model_config_file_poll_wait_seconds=60"], "model_config_poll_s", 60),
+        ([], "model_config_poll_s", 0),
     ],
 )
 @pytest.mark.parametrize("flags_first", [True, False])
@@ -190,3 +206,27 @@ def test_values_fall_back_to_the_defaults():
     assert parsed.has(flags.STRICT)
     assert not parsed.has(flags.CORS)
     assert (parsed.get(flags.STRICT), parsed.get(flags.CORS), parsed.all(flags.OP_LIBRARY)) == (True, False, ())
+
+
+def test_a_config_file_says_what_is_served_instead_of_the_command_line():
+    file = "--model_config_file=/etc/models.config"
+    asked = config(file, "--model_name=m", "--model_base_path=/m", "--pipeline_file=a=/p.yaml")
+    assert (asked.models, asked.model_config_file) == ((), Path("/etc/models.config"))
+    assert asked.pipeline_files == {"a": Path("/p.yaml")}
+    with pytest.raises(FlagError, match="says which models to serve, and '/m' is one more"):
+        config(file, "/m")
+    with pytest.raises(FlagError, match=r"--pipeline_file=/p\.yaml must name its model"):
+        config(file, "--pipeline_file=/p.yaml")
+
+
+@pytest.mark.parametrize(
+    ("argument", "says"),
+    [
+        ("--num_load_threads=-1", "expected 0 or more"),
+        ("--max_num_load_retries=many", "expected a whole number"),
+        ("--aspired_version_policy=none", "expected availability_preserving or resource_preserving"),
+    ],
+)
+def test_a_lifecycle_flag_that_is_malformed(argument, says):
+    with pytest.raises(FlagError, match=says):
+        config("/m", argument)

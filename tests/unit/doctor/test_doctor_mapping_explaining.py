@@ -137,7 +137,7 @@ def test_reversed_ids_are_a_wrong_layout():
 
 def test_a_rescaled_picture_is_no_rearrangement():
     picture = {"image": (255 * RANDOM.random((ROWS, 6, 6, 3))).astype(np.float32)}
-    assert found(network(108), picture, {"image": picture["image"] / 255})[0].kind == "rescaled"
+    assert found(network(108), picture, {"image": picture["image"] / 255})[0].kind == "normalised"
 
 
 def test_a_symmetric_model_has_no_swapped_features():

@@ -7,7 +7,6 @@ stream: a few silent clients would take them all.
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from functools import partial
 from typing import Any, cast
 
 import grpc
@@ -16,7 +15,7 @@ from grpc_health.v1._async import HealthServicer
 from grpc_reflection.v1alpha import reflection
 
 from unstuck.api.grpc.names import SERVICES, official_pool
-from unstuck.api.grpc.service import Answer, GrpcService
+from unstuck.api.grpc.service import GrpcService
 from unstuck.api.grpc.status import failure, warning_metadata
 
 HEALTH = "grpc.health.v1.Health"
@@ -72,17 +71,18 @@ def server(
 
 def _handlers(service: GrpcService, executor: Executor) -> Sequence[grpc.GenericRpcHandler]:
     by_service: dict[str, dict[str, Any]] = {}
-    for path, rpc in service.rpcs.items():
+    for path in service.rpcs:
         _, name, method = path.split("/")
-        handler = cast("Any", grpc).unary_unary_rpc_method_handler(_handler(rpc, path, executor))
+        handler = cast("Any", grpc).unary_unary_rpc_method_handler(_handler(service, path, executor))
         by_service.setdefault(name, {})[method] = handler
     return [grpc.method_handlers_generic_handler(name, methods) for name, methods in by_service.items()]
 
 
-def _handler(rpc: Callable[[bytes], Answer], path: str, executor: Executor) -> Callable[[bytes, Any], Awaitable[bytes]]:
+def _handler(service: GrpcService, path: str, executor: Executor) -> Callable[[bytes, Any], Awaitable[bytes]]:
     async def handle(payload: bytes, context: Any) -> bytes:
+        work = service.call(path, payload, context.peer())
         try:
-            answer = await asyncio.get_running_loop().run_in_executor(executor, partial(rpc, payload))
+            answer = await asyncio.get_running_loop().run_in_executor(executor, work)
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller must hear of it
             failed = failure(error, path)
             return await context.abort(_CODES[failed.code.number], failed.message, tuple(failed.metadata))

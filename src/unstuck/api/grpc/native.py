@@ -45,7 +45,7 @@ class NativeListener:
 
     def start(self, service: GrpcService, workers: Executor, fallback_socket: str) -> None:
         """Answers calls from now on; those of no RPC of ``service`` by the server at ``fallback_socket``."""
-        self._rpcs = service.rpcs
+        self._service = service
         self._workers = workers
         self._batches = PredictBatches(service, workers)
         self._paths = list(service.rpcs)
@@ -73,7 +73,7 @@ class NativeListener:
 
     def _answer(self, events: Sequence[Event]) -> None:
         predicts: list[PendingCall] = []
-        for kind, call_id, method, payload, _ in events:
+        for kind, call_id, method, payload, peer in events:
             if kind != EVENT_CALL or payload is None:
                 self._live.discard(call_id)  # cancelled, or its deadline has passed
             elif self._draining:
@@ -86,7 +86,7 @@ class NativeListener:
                 if path == PREDICT:
                     predicts.append(call)
                 else:
-                    self._workers.submit(reply_if_wanted, call, partial(self._rpcs[path], payload))
+                    self._workers.submit(reply_if_wanted, call, self._service.call(path, payload, str(peer)))
         self._batches.answer(predicts)
 
     def _reply(self, call_id: int, path: str, outcome: Answer | BaseException) -> None:

@@ -3,16 +3,17 @@
 No front end is known here: each function parses, calls one use case and encodes. It raises UnstuckError.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
-from unstuck.codecs import examples_proto, models_proto, predict_proto
+from unstuck.codecs import examples_proto, models_proto, predict_proto, reload_proto
 from unstuck.codecs.examples_proto import MultiInferenceEncoder, Source
-from unstuck.core.models import VersionStatus
+from unstuck.core.models import ModelConfig, VersionStatus
 from unstuck.core.servables import Models
 from unstuck.core.signatures import Tensors
-from unstuck.errors import UnsupportedType
+from unstuck.errors import NotPermitted, UnsupportedType
 from unstuck.inference import examples as use_cases
 from unstuck.inference.examples import Answered, Classes, Task
 from unstuck.inference.predict import PreparedCall, errors_about, prepare
@@ -21,6 +22,8 @@ from unstuck.proto.wire.inference_pb2 import ClassificationRequest, RegressionRe
 PREDICTION_SERVICE = "tensorflow.serving.PredictionService"
 MODEL_SERVICE = "tensorflow.serving.ModelService"
 PREDICT = f"/{PREDICTION_SERVICE}/Predict"
+RELOAD = f"/{MODEL_SERVICE}/HandleReloadConfigRequest"
+LOCAL_PEERS = ("unix:", "ipv4:127.", "ipv6:[::1]", "ipv6:%5B::1%5D", "ipv6:[::ffff:127.", "ipv6:%5B::ffff:127.")
 
 
 class ServedModels(Models, Protocol):
@@ -37,12 +40,37 @@ class Answer:
     warnings: list[str] = field(default_factory=list[str])
 
 
+@dataclass(frozen=True, slots=True)
+class Admin:
+    """What changes the server while it runs, and who may do that.
+
+    Attributes:
+        reload: serves these models and no others; returns once the new ones are available.
+        platforms: the engines' names.
+        allow_remote: whether other machines may; else only clients on this one.
+    """
+
+    reload: Callable[[Sequence[ModelConfig]], None]
+    platforms: Collection[str]
+    allow_remote: bool
+
+
 class GrpcService:
     """Thread-safe."""
 
-    def __init__(self, models: ServedModels, *, strict_inputs: bool, tensor_content: bool) -> None:
-        """``tensor_content``: answer tensors as ``tensor_content`` instead of in typed fields."""
+    def __init__(
+        self, models: ServedModels, *, strict_inputs: bool, tensor_content: bool, admin: Admin | None = None
+    ) -> None:
+        """What the RPCs need.
+
+        Args:
+            models: the lookup.
+            strict_inputs: refuse what would otherwise be a warning.
+            tensor_content: answer tensors as ``tensor_content`` instead of in typed fields.
+            admin: None refuses to change anything.
+        """
         self._models = models
+        self._admin = admin
         self._strict_inputs = strict_inputs
         self._tensor_content = tensor_content
         self.rpcs: dict[str, Callable[[bytes], Answer]] = {
@@ -52,8 +80,14 @@ class GrpcService:
             f"/{PREDICTION_SERVICE}/MultiInference": self.multi_inference,
             f"/{PREDICTION_SERVICE}/GetModelMetadata": self.get_model_metadata,
             f"/{MODEL_SERVICE}/GetModelStatus": self.get_model_status,
-            f"/{MODEL_SERVICE}/HandleReloadConfigRequest": self.handle_reload_config_request,
+            RELOAD: self.handle_reload_config_request,
         }
+
+    def call(self, path: str, payload: bytes, peer: str) -> Callable[[], Answer]:
+        """The work of one RPC. ``peer`` is its client's address, as gRPC writes it."""
+        if path == RELOAD:
+            return partial(self._reload_for, peer, payload)
+        return partial(self.rpcs[path], payload)
 
     def predict(self, payload: bytes) -> Answer:
         return self.run(self.prepare_predict(payload))
@@ -116,10 +150,20 @@ class GrpcService:
         spec = models_proto.parse_status(payload)
         return Answer(models_proto.encode_status(self._models.status(spec.name, spec.version)))
 
+    def _reload_for(self, peer: str, payload: bytes) -> Answer:
+        if not (self._admin and self._admin.allow_remote) and not peer.startswith(LOCAL_PEERS):
+            raise NotPermitted(
+                f"HandleReloadConfigRequest is taken from clients on the server's own machine; this one is {peer}.",
+                hint="Send it there, or start the server with --allow_remote_admin.",
+            )
+        return self.handle_reload_config_request(payload)
+
     def handle_reload_config_request(self, payload: bytes) -> Answer:
-        raise UnsupportedType(
-            "HandleReloadConfigRequest is not built yet.", hint="Restart the server with the models it is to serve."
-        )
+        if self._admin is None:
+            raise UnsupportedType("This server's models cannot be changed.", hint="Restart it with others.")
+        reload = reload_proto.parse(payload, self._admin.platforms)
+        self._admin.reload(reload.models)
+        return Answer(reload_proto.encode(reload.metric_names))
 
 
 def _source(answered: Answered) -> Source:

@@ -12,7 +12,7 @@ from unstuck.api.rest.messages import BodyFuture, Exchange, HeaderLookup, Respon
 from unstuck.api.rest.paths import Action, Route, parse_among
 from unstuck.api.rest.predict import LOOP_BODY_BYTES, PredictCalls
 from unstuck.codecs import json_examples, model_json
-from unstuck.core.models import ModelSpec, State, VersionStatus
+from unstuck.core.models import ModelSpec, VersionStatus
 from unstuck.core.servables import Models
 from unstuck.errors import NotFound
 from unstuck.inference.examples import Classes, classify, regress
@@ -183,5 +183,5 @@ def _preflight(headers: HeaderLookup) -> Response:
 
 def _states(statuses: list[VersionStatus]) -> dict[str, str]:
     return {
-        str(each.version): each.state.name if each.state is not State.END else f"END: {each.error}" for each in statuses
+        str(each.version): f"{each.state.name}: {each.error}" if each.error else each.state.name for each in statuses
     }

@@ -6,7 +6,8 @@ from unstuck.doctor.evidence.base import Evidence
 
 Kind = Literal[
     "affine", "log", "exp", "truncate", "round", "floor", "quantise", "swap bytes", "bits",
-    "lowercase", "uppercase", "strip", "remove_punctuation", "split", "decode",
+    "lowercase", "uppercase", "strip", "remove_punctuation", "trim_punctuation", "punctuation_to_blanks",
+    "split", "characters", "word_pieces", "decode",
 ]  # fmt: skip
 
 
@@ -59,11 +60,13 @@ class Trials(Evidence):
         unit: what the distances are measured in: ``reference`` (how far the answers to the reference are apart),
             ``probability`` (1), or ``magnitude`` (of the answers).
         trials: the first is of the requests as sent.
+        left_out: how many preparations could not be tried within the calls and the time that trials may take.
     """
 
     by: str
     unit: str
     trials: list[Trial]
+    left_out: int = 0
 
     @property
     def as_sent(self) -> Trial:

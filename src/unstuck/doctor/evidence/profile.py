@@ -47,7 +47,16 @@ class PlaceComparison(Evidence):
     def is_off(self) -> bool:
         """Whether the requests are on another scale than the reference."""
         elsewhere = self.outside >= 0.3 or self.ratio >= 4.0 or self.ratio <= 0.25
-        return self.requests.std > 0 and self.apart >= 0.5 and elsewhere
+        return self.requests.std > 0 and (
+            (self.apart >= 0.5 and elsewhere) or (self.apart >= 0.35 and self.is_unsigned)
+        )
+
+    @property
+    def is_unsigned(self) -> bool:
+        """Whether the requests fill 0 to 1 where the reference fills -1 to 1."""
+        fills = -1.001 <= self.reference.minimum <= -0.7 and 0.7 <= self.reference.maximum <= 1.001
+        within = -0.001 <= self.requests.minimum <= 0.2 and 0.7 <= self.requests.maximum <= 1.001
+        return fills and within and 0.35 <= self.ratio <= 0.7
 
     @property
     def ratio(self) -> float:

@@ -4,7 +4,10 @@ from typing import Literal
 
 from unstuck.doctor.evidence.base import Evidence
 
-Kind = Literal["version", "signature", "output", "swapped", "layout", "dropped", "duplicated", "rescaled", "other-row"]
+Kind = Literal[
+    "version", "signature", "output", "swapped", "layout", "dropped", "duplicated", "normalised", "raw", "cast", "cut",
+    "other-row",
+]  # fmt: skip
 
 CAUSES: dict[Kind, str] = {
     "version": "mapping/wrong-version",
@@ -14,7 +17,10 @@ CAUSES: dict[Kind, str] = {
     "layout": "mapping/wrong-layout",
     "dropped": "mapping/dropped-feature",
     "duplicated": "mapping/duplicated-feature",
-    "rescaled": "preprocessing/missing-normalization",
+    "normalised": "preprocessing/double-normalization",
+    "raw": "preprocessing/missing-normalization",
+    "cast": "preprocessing/wrong-encoding",
+    "cut": "preprocessing/truncation",
     "other-row": "resources/stale-response",
 }
 

@@ -5,7 +5,7 @@ from unstuck.doctor.evidence.profile import Fit, InputComparison, Numbers, Place
 from unstuck.doctor.evidence.request_facts import InputFacts, Misfit, RequestFacts, Writing
 from unstuck.doctor.evidence.samples import tensor
 from unstuck.doctor.evidence.variation import PoolTrace, TensorFacts, VariationTrace
-from unstuck.doctor.evidence.vocabulary import TokenFacts, Treatment, VocabularyProbe
+from unstuck.doctor.evidence.vocabulary import Shift, TokenFacts, Treatment, VocabularyProbe
 
 
 def facts(rows: int = 40, distinct: int = 40, **of_input: object) -> RequestFacts:
@@ -120,6 +120,27 @@ def tokens(unknown: float, after: float, trained: float | None, known_by: str = 
 UNSPLIT = tokens(1.0, 0.03, 0.02)
 KNOWN = tokens(0.05, 0.05, 0.04)
 OTHER_WORDS = tokens(0.95, 0.94, 0.03)
+
+
+def _with(probe: VocabularyProbe, **changed: object) -> VocabularyProbe:
+    mine = probe.inputs[0]
+    return probe.model_copy(update={"inputs": [mine.model_copy(update=changed)]})
+
+
+_DECODED = Preparation(name="decoded from hex", kinds=["decode"], decode="hex")
+HEX = facts(dtype="string", writings=[Writing(name="hex", share=1.0, content="text")])
+KNOWN_ONCE_DECODED = _with(
+    OTHER_WORDS, trained_unknown=None, treatments=[Treatment(preparation=_DECODED, unknown=0.02)]
+)
+UNKNOWN_EVEN_DECODED = _with(OTHER_WORDS, treatments=[Treatment(preparation=_DECODED, unknown=0.9)])
+OWN_CODES = _with(OTHER_WORDS, unknown=1.0, trained_unknown=None, repeated=0.95)
+NEW_PRODUCTS = _with(OTHER_WORDS, unknown=1.0, trained_unknown=None, repeated=0.05)
+SHIFTED = _with(KNOWN, dtype="int32", known_by="embedding", shift=Shift(by=-2, apart=0.6, apart_moved=0.08))
+PIECES = _with(
+    UNSPLIT,
+    unknown=0.6,
+    treatments=[Treatment(preparation=Preparation(name="word pieces", kinds=["word_pieces"]), unknown=0.0)],
+)
 STRANGE_IN_TRAINING = tokens(0.9, 0.9, 0.88)
 BEYOND = tokens(0.9, 0.9, 0.0, "embedding")
 

@@ -45,8 +45,16 @@ class Mismatch:
 def mismatches(profile: ProfileComparison, trials: Trials | None, direction: Direction) -> list[Mismatch]:
     """The inputs whose normalisation is missing (done twice), the clearest first."""
     found = [each for comparison in profile.inputs if (each := _mismatch(comparison, trials))]
+    if 2 * sum(_off_the_graph(each.input) for each in found) < sum(
+        len(each.places) for each in profile.inputs if each.reference == "graph"
+    ):
+        found = [each for each in found if each.input.reference != "graph"]
     mine = [each for each in found if each.direction == direction]
     return sorted(mine, key=lambda each: (-each.confidence, each.fit.apart))
+
+
+def _off_the_graph(each: InputComparison) -> int:
+    return sum(bool(place.apart) for place in each.places) if each.reference == "graph" else 0
 
 
 def _mismatch(each: InputComparison, trials: Trials | None) -> Mismatch | None:

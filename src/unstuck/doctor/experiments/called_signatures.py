@@ -25,7 +25,7 @@ ENOUGH = 0.95  # of the golden rows
 
 def run(lab: Lab) -> CalledSignatures:
     """Raises NotRun where there is nothing to tell signatures apart by."""
-    signatures = lab.model.signatures if lab.question.model else lab.endpoint.signatures()
+    signatures = lab.signatures
     asked = lab.signature
     wrong, rows, golden = _golden(lab, asked, signatures)
     answered = _misfits(lab, asked)

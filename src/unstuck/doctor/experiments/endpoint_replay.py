@@ -67,7 +67,7 @@ def look(lab: Lab, search: Search, runner: Run, batch: Arrays, answers: Arrays, 
         search.accept(others, Explanation(kind="output", what=f"the output is {name}", output=name, share=0, telling=0))
     if search.found:
         return
-    search.try_all(hypotheses(batch, means(lab), names_of(lab)))
+    search.try_all(hypotheses(batch, means(lab), names_of(lab), deviations(lab)))
     for name, others in shifted(computed):
         search.accept(others, Explanation(kind="other-row", what=f"the answer is that to {name}", share=0, telling=0))
     if not search.found:
@@ -78,7 +78,7 @@ def look(lab: Lab, search: Search, runner: Run, batch: Arrays, answers: Arrays, 
 def _other_functions(lab: Lab, batch: Arrays, answers: Arrays, computed: Arrays) -> list[Explanation]:
     """Other signatures and versions of the local model that give the answers."""
     search = Search(lambda rows: None, batch, answers, computed, SECONDS)
-    for name, signature in lab.model.signatures.items():
+    for name, signature in lab.signatures.items():
         if name != lab.signature.name:
             _try(search, lab.model, signature, batch, answers, Explanation(
                 kind="signature", what=f"signature {name!r} answers", signature=name, share=0, telling=0
@@ -132,6 +132,15 @@ def means(lab: Lab) -> dict[str, Array]:
     except NotRun:
         return {}
     return {alias: values.mean(axis=0) for alias, values in training.items() if values.dtype.kind in "fiu"}
+
+
+def deviations(lab: Lab) -> dict[str, Array]:
+    """By input alias, the standard deviation of the training data; empty where there are none."""
+    try:
+        training = lab.training
+    except NotRun:
+        return {}
+    return {alias: values.std(axis=0) for alias, values in training.items() if values.dtype.kind in "fiu"}
 
 
 def _example(search: Search, batch: Arrays, answers: Arrays, computed: Arrays) -> str:

@@ -28,7 +28,8 @@ LONG_ORDER = 64
 # Of hypotheses that explain equally well, the first of these is told: a whole other function before a rearrangement,
 # and the weaker claim before the stronger one.
 ORDER: Sequence[Kind] = (
-    "version", "signature", "output", "rescaled", "swapped", "layout", "dropped", "duplicated", "other-row",
+    "version", "signature", "output", "swapped", "layout", "dropped", "duplicated", "normalised", "raw", "cast", "cut",
+    "other-row",
 )  # fmt: skip
 
 

@@ -9,12 +9,14 @@ from unstuck.doctor.evidence.replay import Explanation, GoldenAtEndpoint, Golden
 from unstuck.doctor.experiments.answer_pairs import pairs_of
 from unstuck.doctor.experiments.comparing import shown
 from unstuck.doctor.experiments.endpoint_state import serving
-from unstuck.doctor.experiments.explaining import Run, Search, kinds_of, other_outputs
+from unstuck.doctor.experiments.explaining import Matcher, Run, Search, kinds_of, other_outputs
 from unstuck.doctor.experiments.naming import names_of
 from unstuck.doctor.experiments.rearranging import search_maps
 from unstuck.doctor.experiments.running import EndpointRunner, ModelRunner, gathered
 from unstuck.doctor.experiments.transformations import Array, Arrays, groups, hypotheses
 from unstuck.doctor.lab import Lab, rows_of
+from unstuck.errors import UnstuckError
+from unstuck.pipeline.checks import UNPREPARED
 
 ROWS = 24
 SECONDS = 8.0
@@ -25,15 +27,31 @@ HYPOTHESES = 800
 
 def of_model(lab: Lab) -> GoldenReplay:
     """Raises NotRun without a model or golden rows that it can run."""
-    runner = ModelRunner(lab.model, lab.signature)
     batch, truth = golden_pool(lab)
+    runner = ModelRunner(lab.model, lab.signature)
     computed = runner(batch)
+    if lab.has_pipeline:  # the rows may have been recorded behind it, as the model itself takes them
+        behind = ModelRunner(lab.model, lab.model.signatures[lab.signature.name + UNPREPARED])
+        prepared = _run_if_it_fits(behind, batch)
+        if prepared is not None and (computed is None or _wrong(truth, prepared) < _wrong(truth, computed)):
+            runner, computed = behind, prepared
     if computed is None:
         raise NotRun("the local model cannot run the golden inputs")
     search = Search(runner, batch, truth, computed, min(SECONDS, lab.seconds_left() / 3))
     if search.is_wrong.any():
         _look(lab, search, runner, truth, computed)
     return GoldenReplay.model_validate(_facts(search, batch, truth, computed))
+
+
+def _run_if_it_fits(runner: ModelRunner, batch: Arrays) -> "Arrays | None":
+    try:
+        return runner(batch)
+    except UnstuckError:
+        return None
+
+
+def _wrong(truth: Arrays, computed: Arrays) -> int:
+    return int(Matcher(truth, computed).wrong(computed).sum())
 
 
 def of_endpoint(lab: Lab) -> GoldenAtEndpoint:

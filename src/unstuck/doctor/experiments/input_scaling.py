@@ -1,6 +1,6 @@
 """What the graph does to an input at once: subtract, divide, multiply by constants, each number by itself."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -10,13 +10,17 @@ from unstuck.doctor.experiments.drawing import sizes
 from unstuck.errors import UnstuckError
 
 _PASS_ON = frozenset({"Identity", "Cast", "StopGradient", "EnsureShape", "Placeholder", "PlaceholderWithDefault"})
+_PUT_TOGETHER = frozenset({"Pack", "ConcatV2", "Concat", "ExpandDims", "Reshape"})
 _AFFINE = frozenset({"Sub", "Add", "AddV2", "Mul", "RealDiv", "Div", "BiasAdd", "FusedBatchNormV3", "FusedBatchNorm"})
 
 
 def input_scaling(
-    traced: Traceable, graph: TracedGraph, signature: str, spec: TensorSpec
+    traced: Traceable, graph: TracedGraph, signature: str, spec: TensorSpec, all_inputs: Mapping[str, TensorSpec] = {}
 ) -> "tuple[Tensor, Tensor] | None":
     """Factor and offset of what the graph makes of the input first, x * factor + offset, for each place.
+
+    Args:
+        all_inputs: the signature's, by alias: some graphs put inputs together before they scale them.
 
     Returns:
         Arrays of the last dimension's size, or of one number; None where the graph does nothing of the kind.
@@ -28,18 +32,28 @@ def input_scaling(
     if end is None:
         return None
     shape = sizes(spec.shape)
+    others = {
+        alias: np.zeros(sizes(each.shape), each.dtype.numpy)
+        for alias, each in all_inputs.items()
+        if each.dtype.numpy is not None and not each.dtype.is_string
+    }
     try:
         zero, one = (
-            np.asarray(traced.fetch(signature, {spec.alias: np.full(shape, each, spec.dtype.numpy)}, [end])[0])
+            np.asarray(traced.fetch(signature, others | {spec.alias: np.full(shape, each, spec.dtype.numpy)}, [end])[0])
             for each in (0, 1)
         )
     except (UnstuckError, ValueError, TypeError, KeyError):
         return None
-    if one.shape != shape or one.dtype.kind != "f":
+    if one.dtype.kind != "f" or one.shape != zero.shape:
         return None
+    last = shape[-1] if len(shape) > 1 else 1
+    if one.shape != shape:
+        own = one != zero
+        if int(own.sum()) != last:
+            return None
+        zero, one = zero[own], one[own]
     offset = zero.astype(np.float64)
     factor = one.astype(np.float64) - offset
-    last = shape[-1] if len(shape) > 1 else 1
     factor, offset = factor.reshape(-1, last)[0], offset.reshape(-1, last)[0]
     if not np.isfinite(factor).all() or not factor.all():
         return None
@@ -61,7 +75,7 @@ def _end(graph: TracedGraph, tensor: str) -> str | None:
         (node,) = after
         if node.op in _AFFINE and sum(_node(each) in downstream for each in node.inputs) == 1 and not node.is_training:
             last = node.tensors[0]
-        elif node.op not in _PASS_ON:
+        elif node.op not in _PASS_ON | _PUT_TOGETHER:
             return last
         at = node.name
 

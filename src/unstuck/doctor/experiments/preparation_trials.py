@@ -1,6 +1,8 @@
 """Runs the model on the requests as they are, and prepared in the ways that might be missing: does it wake up?"""
 
-from collections.abc import Callable, Iterator, Sequence
+import itertools
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -10,7 +12,7 @@ from unstuck.doctor.evidence.preparation import Preparation, Trial, Trials
 from unstuck.doctor.evidence.profile import ProfileComparison
 from unstuck.doctor.evidence.request_facts import RequestFacts
 from unstuck.doctor.evidence.vocabulary import VocabularyProbe
-from unstuck.doctor.experiments.preparing import DECODE, prepared
+from unstuck.doctor.experiments.preparing import DECODE, SPLITS, prepared
 from unstuck.doctor.experiments.reference import distance, known_rows_or_none, sent_rows
 from unstuck.doctor.experiments.splitting import split_rows
 from unstuck.doctor.lab import Lab, Row, spread
@@ -18,6 +20,8 @@ from unstuck.errors import UnstuckError
 
 MODEL_ROWS, ENDPOINT_ROWS = 48, 12
 MOST_TRIALS = 4  # of an input
+MOST_CALLS = {"model": 1500, "endpoint": 150}  # in all
+MOST_SECONDS = 15.0  # in all; of what the run has left, half
 MOST_ELEMENTS = 200_000  # of a call to an endpoint
 SOME = 0.05  # the share of texts written in a way that is worth undoing
 
@@ -31,19 +35,48 @@ def run(lab: Lab) -> Trials:
     by, call, count = _caller(lab)
     rows = spread(sent_rows(lab), count)
     known = known_rows_or_none(lab)
-    wanted = list(_wanted(lab))
+    wanted = _in_turn(_wanted(lab))
+    budget = _Budget(MOST_CALLS[by], min(MOST_SECONDS, lab.seconds_left() / 2))
     with_reference = wanted and known is not None
     reference = _Answers(call, spread(known[1], count)) if with_reference and known else None
     as_sent = _Answers(call, rows)
     ruler = _Ruler(reference if reference is not None and reference.outputs else as_sent, reference is not None)
     trials = [ruler.trial("", "as sent", as_sent, as_sent, reference)]
+    budget.spend(as_sent.rows + (reference.rows if reference else 0))
+    left_out = 0
     for alias, preparation in wanted:
         try:
-            changed = list(_prepared_rows(lab, rows, alias, preparation))
+            changed = spread(list(_prepared_rows(lab, rows, alias, preparation)), count)
         except ValueError:
             continue
+        if not budget.spend(len(changed)):
+            left_out += 1
+            continue
         trials.append(ruler.trial(alias, preparation.name, _Answers(call, changed), as_sent, reference))
-    return Trials(by=by, unit=ruler.unit, trials=trials)
+    return Trials(by=by, unit=ruler.unit, trials=trials, left_out=left_out)
+
+
+class _Budget:
+    """How many calls, and how much time, the trials may take in all."""
+
+    def __init__(self, calls: int, seconds: float) -> None:
+        self._calls, self._until = calls, time.monotonic() + seconds
+
+    def spend(self, calls: int) -> bool:
+        """Takes ``calls`` off; False, and nothing, where there are not so many left or the time is over."""
+        if calls > self._calls or time.monotonic() >= self._until:
+            return False
+        self._calls -= calls
+        return True
+
+
+def _in_turn(wanted: Iterable[tuple[str, Preparation]]) -> list[tuple[str, Preparation]]:
+    """The first of each input, then the second: so that none is left out for another's sake."""
+    by_input: dict[str, list[Preparation]] = {}
+    for alias, preparation in wanted:
+        by_input.setdefault(alias, []).append(preparation)
+    turns = itertools.zip_longest(*([(alias, each) for each in found] for alias, found in by_input.items()))
+    return [each for turn in turns for each in turn if each is not None]
 
 
 def _caller(lab: Lab) -> tuple[str, Run, int]:
@@ -75,7 +108,8 @@ def _wanted(lab: Lab) -> Iterator[tuple[str, Preparation]]:
                 yield from ((each.input, repair) for repair in repairs[:MOST_TRIALS])
         elif isinstance(found, VocabularyProbe):
             for tokens in found.inputs:
-                yield from ((tokens.input, each.preparation) for each in tokens.treatments[:1])
+                best = [each.preparation for each in tokens.treatments if not each.preparation.decode]
+                yield from ((tokens.input, each) for each in best[:1])
         else:
             for facts in found.inputs:
                 for writing in facts.writings:
@@ -86,7 +120,9 @@ def _wanted(lab: Lab) -> Iterator[tuple[str, Preparation]]:
 def _prepared_rows(lab: Lab, rows: Sequence[Row], alias: str, preparation: Preparation) -> Iterator[Row]:
     spec = lab.signature.inputs[alias]
     for row in rows:
-        if "split" in preparation.kinds:
+        if "word_pieces" in preparation.kinds:
+            raise ValueError("the vocabulary is not at hand")
+        if not SPLITS.isdisjoint(preparation.kinds):
             yield from split_rows(spec, row, preparation)
         else:
             yield {**row, alias: prepared(preparation, np.asarray(row[alias]))}

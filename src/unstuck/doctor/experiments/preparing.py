@@ -3,6 +3,7 @@
 import base64
 import binascii
 import html
+import re
 import string
 from collections.abc import Callable, Mapping
 from typing import Any, cast
@@ -15,11 +16,14 @@ from unstuck.core.signatures import Tensor
 from unstuck.doctor.evidence.preparation import Preparation
 
 Numbers = "np.ndarray[Any, np.dtype[np.float64]]"
+SPLITS = frozenset({"split", "characters", "word_pieces"})  # they change the shape
 _PUNCTUATION = string.punctuation.encode()
+_AROUND_WORDS = re.compile(r"(?<!\S)[^\w\s]+|[^\w\s]+(?!\S)")
+_BETWEEN_WORDS = re.compile(r"[^\w\s]+|_+")
 
 
 def prepared(preparation: Preparation, values: Tensor) -> Tensor:
-    """``values`` so prepared, in their own dtype; ``split`` is not done here, as it changes the shape.
+    """``values`` so prepared, in their own dtype; ``SPLITS`` are not done here, as they change the shape.
 
     Raises:
         ValueError: a text cannot be decoded.
@@ -29,7 +33,7 @@ def prepared(preparation: Preparation, values: Tensor) -> Tensor:
             values = _each(_TEXT[kind], values)
         elif kind == "decode":
             values = _each(DECODE[preparation.decode], values)
-        elif kind != "split":
+        elif kind not in SPLITS:
             values = _number(preparation, kind, values)
     return values
 
@@ -80,11 +84,21 @@ def _without_punctuation(text: bytes) -> bytes:
     return text.translate(None, _PUNCTUATION)
 
 
+def _trimmed(text: bytes) -> bytes:
+    return _AROUND_WORDS.sub("", text.decode(errors="replace")).encode()
+
+
+def _without_joints(text: bytes) -> bytes:
+    return _BETWEEN_WORDS.sub(" ", text.decode(errors="replace")).strip().encode()
+
+
 _TEXT: Mapping[str, Callable[[bytes], bytes]] = {
     "lowercase": _lower,
     "uppercase": _upper,
     "strip": bytes.strip,
     "remove_punctuation": _without_punctuation,
+    "trim_punctuation": _trimmed,
+    "punctuation_to_blanks": _without_joints,
 }
 
 

@@ -124,6 +124,7 @@ def _changes(sent: "np.ndarray", known: "np.ndarray", off: Sequence[int]) -> Ite
     yield _affine("divided by 255", 1 / 255), "reference", _affine("times 255", 255.0)
     undone = _affine("plus 1, times 127.5", 127.5, 127.5)
     yield _affine("divided by 127.5, less 1", 1 / 127.5, -1.0), "reference", undone
+    yield _affine("times 2, less 1", 2.0, -1.0), "requests", None
     exp = Preparation(name="exponential", kinds=["exp"])
     yield Preparation(name="logarithm", kinds=["log"]), "reference", exp
     less = Preparation(name="exponential less 1", kinds=["exp"], offset=[1.0])
@@ -195,7 +196,9 @@ def _against_graph(lab: Lab, spec: TensorSpec, values: Sequence[Tensor]) -> Inpu
     """Against the mean and deviation that the graph itself takes off and divides by."""
     try:
         traced = lab.traced()
-        scaling = input_scaling(traced, traced.graph(lab.signature.name), lab.signature.name, spec)
+        scaling = input_scaling(
+            traced, traced.graph(lab.signature.name), lab.signature.name, spec, lab.signature.inputs
+        )
     except (NotRun, UnstuckError):
         return None
     if scaling is None:
@@ -228,7 +231,8 @@ def _expected(name: str, sent: "np.ndarray", factor: float, offset: float) -> Pl
     mean, std = -offset / factor, abs(1 / factor)
     requests = numbers(sent)
     made_mean, made_std = requests.mean * factor + offset, requests.std * abs(factor)
-    is_off = requests.std > 0 and (made_std < TENTH or made_std > 10 * FAR or abs(made_mean) > 10 * FAR)
+    narrow = made_std < 2 * TENTH and abs(made_mean) > 1.0  # beside what is expected, and much narrower
+    is_off = requests.std > 0 and (made_std < TENTH or narrow or made_std > 10 * FAR or abs(made_mean) > 10 * FAR)
     return PlaceComparison(
         name=name,
         requests=requests,

@@ -1,8 +1,8 @@
 """Asks inputs again, in other orders, after pauses, in other bodies: does an input ever get another's answer?
 
 A cache keyed on part of the body, a buffer that is used again and a proxy that keeps an answer for a while all give an
-input what an *earlier* input got. So the order matters: an input whose answer is equal to one that was asked only later
-has it for another reason (a feature that does not reach the model, for one).
+input what an *earlier* input got. So the order matters: a wrong answer that nobody had got before has another reason (a
+feature that does not reach the model, for one).
 """
 
 import itertools

@@ -1,20 +1,21 @@
 """Looks at the requests alone: do they differ, do they fit, how are they written?"""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
 
 from unstuck.core.signatures import Signature, Tensor, TensorSpec
 from unstuck.doctor.evidence.base import NotRun
-from unstuck.doctor.evidence.model_graph import ModelGraph
 from unstuck.doctor.evidence.request_facts import InputFacts, Misfit, RequestFacts
 from unstuck.doctor.experiments.comparing import shown
+from unstuck.doctor.experiments.effective import ROWS as EFFECTIVE_ROWS
+from unstuck.doctor.experiments.effective import moving_inputs, parsed
 from unstuck.doctor.experiments.reference import known_rows_or_none, row_shape, values_of
 from unstuck.doctor.experiments.writings import writings_of
 from unstuck.doctor.given import Request
-from unstuck.doctor.lab import Lab, Row, rows_of
+from unstuck.doctor.lab import Lab, Row, rows_of, spread
 from unstuck.errors import UnstuckError
 
 MOST_TEXTS = 2000
@@ -30,7 +31,8 @@ def run(lab: Lab) -> RequestFacts:
     if not mine:
         raise NotRun("no request calls the signature")
     rows = [row for request in mine if request.inputs for row in rows_of(request.inputs)]
-    used = _used(lab, signature)
+    used = moving_inputs(lab, signature, rows)
+    read = parsed(lab, signature, rows)
     known = known_rows_or_none(lab)
     refused = [request for request in mine if not request.inputs]
     images = not signature.takes_examples and _decodes_images(lab)
@@ -38,7 +40,7 @@ def run(lab: Lab) -> RequestFacts:
         signature=signature.name,
         requests=len(mine),
         rows=len(rows),
-        distinct=len({_digest([row[alias] for alias in sorted(used & set(row))]) for row in rows}),
+        distinct=_distinct(rows, used, read),
         distinct_bodies=len({request.body for request in mine}),
         refused=len(refused),
         inputs=[_facts(spec, rows, known, alias in used, images=images) for alias, spec in signature.inputs.items()],
@@ -46,13 +48,19 @@ def run(lab: Lab) -> RequestFacts:
     )
 
 
-def _used(lab: Lab, signature: Signature) -> set[str]:
-    """The inputs that an output depends on; all, where nobody knows."""
-    try:
-        reached = {alias for aliases in lab.find(ModelGraph).reaches.values() for alias in aliases}
-    except NotRun:
-        reached = set[str]()
-    return reached & set(signature.inputs) or set(signature.inputs)
+def _distinct(rows: Sequence[Row], used: set[str], read: Mapping[str, Sequence[Sequence[Tensor]]]) -> int:
+    """How many different rows reach the model: of tf.Examples, what the graph's parser reads of them."""
+    plain = sorted(used - set(read))
+    if read:
+        sample = spread(rows, EFFECTIVE_ROWS)
+        parts = [[tensor for alias in sorted(read) for tensor in read[alias][at]] for at in range(len(sample))]
+        effective = {
+            _digest([*(row[alias] for alias in plain if alias in row), *part])
+            for row, part in zip(sample, parts, strict=True)
+        }
+        if len(effective) == 1 or len(sample) == len(rows):
+            return len(effective)
+    return len({_digest([row[alias] for alias in sorted(used & set(row))]) for row in rows})
 
 
 def _decodes_images(lab: Lab) -> bool:

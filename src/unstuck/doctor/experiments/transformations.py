@@ -1,5 +1,6 @@
 """Hypotheses of what happened to the inputs on their way: each turns rows as sent into rows as they arrived."""
 
+import base64
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ MAX_PAIRS = 48  # features of which every pair is tried
 MAX_CYCLES = 5  # features of which every order is tried
 MAX_CHANNELS = 4  # of which every order is tried
 MIN_SIDE = 4  # of a picture that was flattened
+MAX_CUT = 65  # places or words, up to which a cut is looked for
+LENGTHS = (8, 10, 12, 16, 20, 24, 30, 32, 40, 48, 50, 60, 64, 80, 96, 100, 120, 128, 140, 160, 200, 255, 256, 500, 512)
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Arrays = Mapping[str, Array]
@@ -102,23 +105,29 @@ def _kind(values: Array) -> str:
     return "text" if values.dtype.kind in "OSU" else "number"
 
 
-def hypotheses(batch: Arrays, constants: Arrays, names: Names = {}) -> Iterator[Hypothesis]:  # noqa: B006
+def hypotheses(
+    batch: Arrays,
+    constants: Arrays,
+    names: Names = {},  # noqa: B006 - never written to
+    deviations: Arrays = {},  # noqa: B006
+) -> Iterator[Hypothesis]:
     """All families, the most frequent mistakes first; the same rearrangement comes once.
 
     Args:
         batch: rows as they were sent.
         constants: by alias, the mean of an input in training, one row without its batch dimension.
         names: by alias, the columns' names.
+        deviations: by alias, the standard deviation of an input in training.
     """
     seen: set[tuple[object, ...]] = set()
-    for each in _families(batch, constants, names):
+    for each in _families(batch, constants, names, deviations):
         key = (each.input, each.order) if each.order is not None else (each.kind, each.what)
         if key not in seen:
             seen.add(key)
             yield each
 
 
-def _families(batch: Arrays, constants: Arrays, names: Names) -> Iterator[Hypothesis]:
+def _families(batch: Arrays, constants: Arrays, names: Names, deviations: Arrays) -> Iterator[Hypothesis]:
     found = groups(batch, names)
     for alias, values in batch.items():
         yield from layouts(alias, values)
@@ -128,7 +137,9 @@ def _families(batch: Arrays, constants: Arrays, names: Names) -> Iterator[Hypoth
         if len(group.features) <= MAX_PAIRS:
             yield from _drops(group, constants)
             yield from _copies(group)
-    yield from _scales(batch, constants)
+    yield from _scales(batch, constants, deviations)
+    yield from _casts(batch)
+    yield from _cuts(batch)
 
 
 def _swaps(group: Group, batch: Arrays) -> Iterator[Hypothesis]:
@@ -278,23 +289,81 @@ def _orders(places: Array) -> Iterator[tuple[Array, str]]:
                 yield places.take(order, axis).ravel(), f"with the places of axis {axis} in the order {list(order)}"
 
 
-def _scales(batch: Arrays, constants: Arrays) -> Iterator[Hypothesis]:
+def _changed(kind: Kind, what: str, alias: str, change: Callable[[Array], Array]) -> Hypothesis:
+    return Hypothesis(
+        kind,
+        f"{alias} arrives {what}",
+        alias,
+        (),
+        lambda rows: dict(rows) | {alias: change(rows[alias])},
+        can_undo=False,
+    )
+
+
+def _scales(batch: Arrays, constants: Arrays, deviations: Arrays) -> Iterator[Hypothesis]:
+    """Numbers normalised once more on the way, or the normalisation undone."""
     for alias, values in batch.items():
         if values.dtype.kind != "f":
             continue
-        changes: dict[str, Callable[[Array], Array]] = {
-            "divided by 255": lambda x: x / 255,
-            "multiplied by 255": lambda x: x * 255,
-            "scaled from 0 … 255 to -1 … 1": lambda x: x / 127.5 - 1,
-            "scaled from -1 … 1 to 0 … 255": lambda x: (x + 1) * 127.5,
+        maps: dict[str, tuple[Array | float, Array | float]] = {
+            "divided by 255": (255.0, 0.0),
+            "scaled from 0 … 255 to -1 … 1": (127.5, 127.5),
+            "divided by 100": (100.0, 0.0),
         }
-        for what, change in changes.items():
-            yield Hypothesis(
-                "rescaled",
-                f"{alias} arrives {what}",
-                alias,
-                (),
-                lambda rows, alias=alias, change=change: (
-                    dict(rows) | {alias: change(rows[alias].astype(np.float64)).astype(rows[alias].dtype)}
-                ),
+        if alias in deviations and (np.asarray(deviations[alias]) > 0).all():
+            maps["standardised by training's mean and deviation"] = (deviations[alias], constants[alias])
+        for what, (size, middle) in maps.items():
+            yield _changed("normalised", what, alias, lambda x, s=size, m=middle: ((x - m) / s).astype(x.dtype))
+            undone = f"with the reverse of: {what}"
+            yield _changed("raw", undone, alias, lambda x, s=size, m=middle: (x * s + m).astype(x.dtype))
+
+
+def _casts(batch: Arrays) -> Iterator[Hypothesis]:
+    """Values that lose something, or are written otherwise, on the way."""
+    for alias, values in batch.items():
+        if values.dtype.kind == "f":
+            for what, change in {"cast to integers": np.trunc, "rounded to integers": np.round}.items():
+                yield _changed("cast", what, alias, lambda x, f=change: f(x).astype(x.dtype))
+            yield _changed(
+                "cast", "cast to bytes", alias, lambda x: x.astype(np.int64).astype(np.uint8).astype(x.dtype)
             )
+        elif values.dtype == object:
+            yield _changed("cast", "as base64", alias, _each(base64.b64encode))
+            yield _changed("cast", "as UTF-8 read as Latin-1", alias, _each(lambda x: x.decode("latin-1").encode()))
+
+
+def _cuts(batch: Arrays) -> Iterator[Hypothesis]:
+    """Texts and sequences of which only the beginning, or the end, arrives."""
+    for alias, values in batch.items():
+        if values.dtype == object and values.size == len(values):
+            longest = max(len(each) for each in values.ravel())
+            for length in (each for each in LENGTHS if each < longest):
+                yield _changed("cut", f"cut after {length} bytes", alias, _each(lambda x, n=length: x[:n]))
+            words = max(len(each.split()) for each in values.ravel())
+            for count in range(1, min(words, MAX_CUT)):
+                yield _changed(
+                    "cut", f"cut after {count} words", alias, _each(lambda x, n=count: b" ".join(x.split()[:n]))
+                )
+        elif values.ndim == 2 and values.dtype.kind in "iuO" and values.shape[1] > MIN_SIDE:
+            nothing = b"" if values.dtype == object else 0
+            for count in range(1, min(values.shape[1], MAX_CUT)):
+                yield _changed("cut", f"with its first {count} places alone", alias, _kept(slice(count, None), nothing))
+                yield _changed("cut", f"with its last {count} places alone", alias, _kept(slice(None, -count), nothing))
+
+
+def _each(change: Callable[[bytes], bytes]) -> Callable[[Array], Array]:
+    def changed(values: Array) -> Array:
+        found = np.empty(values.shape, object)
+        found.ravel()[:] = [change(each) for each in values.ravel()]
+        return found
+
+    return changed
+
+
+def _kept(lost: slice, nothing: "bytes | int") -> Callable[[Array], Array]:
+    def changed(values: Array) -> Array:
+        found = values.copy()
+        found[:, lost] = nothing
+        return found
+
+    return changed

@@ -2,6 +2,7 @@
 
 import hashlib
 import itertools
+import time
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,9 +18,11 @@ from unstuck.errors import EngineError, LoadFailed
 
 ROWS = 24
 LOOPS = frozenset({"While", "StatelessWhile", "If", "StatelessIf"})
-LARGE = 20_000_000  # elements of all tensors together, from which fewer rows must do
-FEW_ROWS = 10
 BATCH_TOLERANCE = 1e-3
+WATCHED = 1 << 16  # elements of a tensor
+FEW_ROWS = 8  # that must do for a slow model
+SECONDS_A_POOL = 3.0
+SECONDS = 15.0  # after which no more pools are drawn
 _EPS = {2: 2.0**-10, 4: 2.0**-23, 8: 2.0**-52}  # by bytes of a float
 PRECISION = 8  # times a dtype's epsilon: what rounding may do
 NOISE = 1e-9  # of a tensor's magnitude
@@ -34,8 +37,9 @@ def run(lab: Lab) -> VariationTrace:
         raise NotRun(f"the model cannot be loaded: {error.message}") from error
     pools: list[PoolTrace] = []
     rows_of: dict[str, list[Row]] = {}
+    enough = time.monotonic() + SECONDS
     for name, rows in itertools.chain(given_pools(lab), drawn_pools(lab, traced, graph)):
-        if name.startswith("synthetic") and _is_alive(pools):
+        if name.startswith("synthetic") and pools and (_is_alive(pools) or time.monotonic() > enough):
             break
         rows_of[name] = spread(rows, ROWS)
         pools.append(_Watch(traced, signature, graph, name).over(rows_of[name], rows))
@@ -114,11 +118,13 @@ class _Watch:
         names = [tensor for tensor, _ in watched]
         first = self._fetch(rows[0], names)
         seen = [_Seen(value) for value in first]
-        if sum(value.size for value in first) > LARGE:
-            rows = spread(rows, FEW_ROWS)
-        for row in rows[1:]:
+        began = time.monotonic()
+        for done, row in enumerate(rows[1:], 2):
             for each, value in zip(seen, self._fetch(row, names), strict=True):
                 each.add(value)
+            if done >= FEW_ROWS and time.monotonic() - began > SECONDS_A_POOL:
+                rows = rows[:done]
+                break
         facts = {tensor: each.facts(tensor, node) for (tensor, node), each in zip(watched, seen, strict=True)}
         values = self._fetch(rows[0], [tensor for tensor, _ in fixed])
         for (tensor, node), value in zip(fixed, values, strict=True):
@@ -138,7 +144,9 @@ class _Watch:
         )
 
     def _fetch(self, row: Row, names: list[str]) -> list[Tensor]:
-        return [np.asarray(value) for value in self._traced.fetch(self._signature, row, names)] if names else []
+        return (
+            [_thinned(np.asarray(value)) for value in self._traced.fetch(self._signature, row, names)] if names else []
+        )
 
 
 class _Seen:
@@ -237,7 +245,7 @@ def _batch_probe(
             if together[at].shape[:1] != (len(apart),) or any(each.shape[:1] != (1,) for each in apart):
                 continue
             difference = _difference(np.concatenate(apart), together[at])
-            if difference > BATCH_TOLERANCE:
+            if difference > BATCH_TOLERANCE and not _is_one_rows(apart, together[at]):
                 node = _first_difference(traced, signature, graph, rows[:8], batch)
                 found.append(
                     BatchDifference(
@@ -251,6 +259,11 @@ def _batch_probe(
                 )
         return True, found
     return True, None
+
+
+def _is_one_rows(apart: Sequence[Tensor], together: Tensor) -> bool:
+    """Whether all rows of a batch get what one of them gets alone: that is no statistics, but one row's answer."""
+    return any(_difference(np.repeat(each, len(apart), axis=0), together) <= BATCH_TOLERANCE for each in apart)
 
 
 def _first_difference(
@@ -286,6 +299,15 @@ def _difference(one: Tensor, other: Tensor) -> float:
 
 def _node(tensor: str) -> str:
     return tensor.split(":", maxsplit=1)[0]
+
+
+def _thinned(value: Tensor) -> Tensor:
+    """At most WATCHED elements of a large tensor, at even distances, its last axis whole where that is possible."""
+    if value.size <= WATCHED or value.dtype == object:
+        return value
+    last = value.shape[-1] if value.shape[-1] <= WATCHED else 1
+    lines = value.reshape(-1, last)
+    return lines[:: -(-value.size // WATCHED)].copy()
 
 
 def _digest(value: Tensor) -> bytes:

@@ -10,15 +10,18 @@ from unstuck.core.signatures import TensorSpec
 from unstuck.core.tracing import TableContents, Traceable, TracedGraph, TracedNode
 from unstuck.doctor.evidence.base import NotRun
 from unstuck.doctor.evidence.preparation import Kind, Preparation
-from unstuck.doctor.evidence.vocabulary import TokenFacts, Treatment, VocabularyProbe
-from unstuck.doctor.experiments.preparing import prepared
+from unstuck.doctor.evidence.vocabulary import Shift, TokenFacts, Treatment, VocabularyProbe
+from unstuck.doctor.experiments.preparing import DECODE, SPLITS, prepared
 from unstuck.doctor.experiments.reference import known_rows_or_none, row_shape, sent_rows, values_of
+from unstuck.doctor.experiments.shifting import shift_of
 from unstuck.doctor.experiments.splitting import split_rows, words_of
+from unstuck.doctor.experiments.writings import writings_of
 from unstuck.doctor.lab import Lab, Row, spread
 from unstuck.errors import UnstuckError
 
 ROWS = 96
 WORTH_TREATING = 0.2
+MARKED = 0.1  # of a vocabulary's tokens that are marked as parts of words
 CLOSED = 0.8  # of one half of training's tokens that the other half has too: they are of a vocabulary
 LOOKUPS = frozenset({"LookupTableFindV2", "LookupTableFind"})
 GATHERS = frozenset({"GatherV2", "Gather", "ResourceGather"})
@@ -29,6 +32,17 @@ _ID_OPS = frozenset({
 _STEPS: tuple[tuple[Kind, ...], ...] = (
     ("strip",), ("lowercase",), ("uppercase",), ("remove_punctuation",), ("lowercase", "remove_punctuation"),
     ("split",), ("lowercase", "split"), ("remove_punctuation", "split"), ("lowercase", "remove_punctuation", "split"),
+    ("trim_punctuation",), ("lowercase", "trim_punctuation"), ("lowercase", "trim_punctuation", "split"),
+    ("punctuation_to_blanks",), ("lowercase", "punctuation_to_blanks"),
+    ("punctuation_to_blanks", "split"), ("lowercase", "punctuation_to_blanks", "split"),
+)  # fmt: skip
+_IN_PIECES: tuple[tuple[Kind, ...], ...] = (
+    ("word_pieces",), ("lowercase", "word_pieces"), ("lowercase", "trim_punctuation", "word_pieces"),
+)  # fmt: skip
+_IN_LETTERS: tuple[tuple[Kind, ...], ...] = (("characters",), ("lowercase", "characters"))
+_DECODED: tuple[tuple[Kind, ...], ...] = (
+    ("decode",), ("decode", "lowercase", "remove_punctuation"), ("decode", "split"),
+    ("decode", "lowercase", "remove_punctuation", "split"),
 )  # fmt: skip
 
 
@@ -170,6 +184,7 @@ def _facts(spec: TensorSpec, vocabulary: _Vocabulary, sent: Sequence[Row], train
     tokens = [vocabulary.tokens(row, alias) for row in sent]
     flat = [token for row in tokens for token in row]
     unknown = _unknown(vocabulary, flat)
+    strangers = [token for token in flat if not vocabulary.knows(token)]
     known_tokens = [vocabulary.tokens(row, alias) for row in spread(trained, ROWS) if alias in row]
     trained_unknown = _unknown(vocabulary, [each for row in known_tokens for each in row]) if known_tokens else None
     if vocabulary.shares is not None:
@@ -188,8 +203,10 @@ def _facts(spec: TensorSpec, vocabulary: _Vocabulary, sent: Sequence[Row], train
         entries=vocabulary.entries,
         tokens=len(flat),
         unknown=unknown,
+        repeated=1 - len(set(strangers)) / max(1, len(strangers)),
         trained_unknown=trained_unknown,
         unseen=_unseen(spec, vocabulary, flat, trained),
+        shift=_shift(spec, flat, trained),
         treatments=treatments,
         examples=_some([token for token in dict.fromkeys(flat) if not vocabulary.knows(token)]),
         known_examples=_some(sorted(vocabulary.keys, key=str)) if vocabulary.keys else [f"0 to {vocabulary.bound - 1}"],
@@ -210,28 +227,54 @@ def _unseen(spec: TensorSpec, vocabulary: _Vocabulary, sent: Sequence[Any], trai
     return None if own is None or not ids else _unknown(own, ids)
 
 
+def _shift(spec: TensorSpec, sent: Sequence[Any], trained: Sequence[Row]) -> Shift | None:
+    known = [] if spec.dtype.is_string else [each for value in values_of(trained, spec.alias) for each in value.ravel()]
+    found = shift_of([int(each) for each in sent], [int(each) for each in known]) if known else None
+    return Shift(by=found[0], apart=found[1], apart_moved=found[2]) if found else None
+
+
 def _treated(
     spec: TensorSpec, vocabulary: _Vocabulary, sent: Sequence[Row], tokens: Sequence[Sequence[Any]]
 ) -> Iterator[Treatment]:
     """Each preparation with the share of tokens that are unknown after it."""
     rank = len(spec.shape) if spec.shape is not None else 1
     graph_splits = rank == 1 and any(len(row) > 1 for row in tokens) and vocabulary.traced is not None
-    for kinds in _STEPS:
-        preparation = Preparation(name=", ".join(kinds).replace("_", " "), kinds=list(kinds))
-        if "split" in kinds and (graph_splits or vocabulary.of_words):
+    for preparation in _preparations(spec, vocabulary, sent):
+        is_split = not SPLITS.isdisjoint(preparation.kinds)
+        if is_split and (graph_splits or vocabulary.of_words):
             continue
-        rows = [
-            each
-            for row in sent
-            for each in (
-                split_rows(spec, row, preparation)
-                if "split" in kinds
-                else [{**row, spec.alias: prepared(preparation, np.asarray(row[spec.alias]))}]
-            )
-        ]
+        try:
+            rows = [
+                each
+                for row in sent
+                for each in (
+                    split_rows(spec, row, preparation, vocabulary.keys)
+                    if is_split
+                    else [{**row, spec.alias: prepared(preparation, np.asarray(row[spec.alias]))}]
+                )
+            ]
+        except ValueError:  # a text cannot be decoded
+            continue
         found = [token for row in rows for token in vocabulary.tokens(row, spec.alias)]
         if found:
             yield Treatment(preparation=preparation, unknown=_unknown(vocabulary, found))
+
+
+def _preparations(spec: TensorSpec, vocabulary: _Vocabulary, sent: Sequence[Row]) -> Iterator[Preparation]:
+    """Those that the vocabulary, and the way the texts are written, make plausible."""
+    keys = [key for key in vocabulary.keys if isinstance(key, bytes) and key]
+    pieces = sum(key.startswith((b"##", "\u2581".encode())) for key in keys) >= MARKED * len(keys)
+    letters = sum(len(key.decode(errors="replace")) == 1 for key in keys) >= CLOSED * len(keys)
+    for kinds in (*_STEPS, *(_IN_PIECES if pieces else ()), *(_IN_LETTERS if letters else ())):
+        yield Preparation(name=", ".join(kinds).replace("_", " "), kinds=list(kinds))
+    texts = [
+        text for value in values_of(sent, spec.alias) for text in value.ravel().tolist() if isinstance(text, bytes)
+    ]
+    for writing in writings_of(texts, None):
+        if writing.name in DECODE and writing.share >= CLOSED:
+            for kinds in _DECODED:
+                name = ", ".join((f"decoded from {writing.name}", *kinds[1:])).replace("_", " ")
+                yield Preparation(name=name, kinds=list(kinds), decode=writing.name)
 
 
 def _some(tokens: Sequence[Any]) -> list[str]:

@@ -8,7 +8,7 @@ from unstuck.core.servables import Loader, Servable
 from unstuck.core.signatures import Signature
 from unstuck.engines.tensorflow import graph, meta_graph, ops, pipeline
 from unstuck.engines.tensorflow.files import ASSETS, Files
-from unstuck.engines.tensorflow.runtime import tf
+from unstuck.engines.tensorflow.runtime import close, tf
 from unstuck.engines.tensorflow.servable import SavedModelServable
 from unstuck.errors import LoadFailed
 from unstuck.pipeline import PLACE
@@ -18,6 +18,13 @@ from unstuck.pipeline.prepared import with_python
 
 if TYPE_CHECKING:
     from unstuck.engines.tensorflow import TensorFlowEngine
+
+_PASSING = (
+    tf.errors.ResourceExhaustedError,
+    tf.errors.UnavailableError,
+    tf.errors.AbortedError,
+    tf.errors.DeadlineExceededError,
+)
 
 
 class SavedModelLoader(Loader):
@@ -46,12 +53,13 @@ class SavedModelLoader(Loader):
                 else:
                     servable = _with_pipeline(file, session, signatures, stateless, self._path / ASSETS)
         except PipelineError:
-            session.close()
+            close(session)
             raise
         except Exception as error:
-            session.close()
+            close(session)
             raise LoadFailed(
-                f"{self._path} cannot be loaded by TensorFlow {tf.__version__}: {_first_lines(error)}"
+                f"{self._path} cannot be loaded by TensorFlow {tf.__version__}: {_first_lines(error)}",
+                may_pass=isinstance(error, (MemoryError, *_PASSING)),
             ) from error
         self._session = session
         return servable
@@ -62,7 +70,7 @@ class SavedModelLoader(Loader):
 
     def unload(self) -> None:
         if self._session is not None:
-            self._session.close()
+            close(self._session)
             self._session = None
 
 

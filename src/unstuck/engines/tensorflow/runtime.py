@@ -42,12 +42,17 @@ def _is_banner(line: str) -> bool:
     return line.startswith(_BANNERS) or any(each in line for each in _ABOUT_GPUS)
 
 
+# Its oneDNN build keeps every large tensor's memory in an arena of its own and never gives any back, not even that of
+# an unloaded model's variables. It reads this once.
+os.environ.setdefault("TF_ONEDNN_USE_SYSTEM_ALLOCATOR", "1")
+
 with _without_banners(), warnings.catch_warnings():
     warnings.simplefilter("ignore")
     import tensorflow as _tensorflow
     from tensorflow.core.protobuf import config_pb2 as _config
     from tensorflow.core.protobuf import meta_graph_pb2 as _meta_graph
     from tensorflow.python.framework import op_def_registry as _ops
+    from tensorflow.python.framework import ops as _graphs
     from tensorflow.python.grappler import tf_optimizer as _optimizer
     from tensorflow.python.saved_model import loader_impl as _loader
 
@@ -61,3 +66,12 @@ op_def_registry: Any = _ops
 loader_impl: Any = _loader
 meta_graph_pb2: Any = _meta_graph
 tf_optimizer: Any = _optimizer
+
+
+def close(session: Any) -> None:
+    """Closes it, and takes its graph apart: its cycles would keep the constants until the collector looks."""
+    graphs: Any = _graphs
+    session.close()
+    for name in session.graph.get_all_collection_keys():
+        session.graph.clear_collection(name)
+    graphs.dismantle_graph(session.graph)

@@ -6,7 +6,7 @@ from pathlib import Path
 from unstuck.core.signatures import Signature, Tensors
 from unstuck.engines.tensorflow.files import ASSETS, Files
 from unstuck.engines.tensorflow.pipeline import placeholder, specs, values
-from unstuck.engines.tensorflow.runtime import tf
+from unstuck.engines.tensorflow.runtime import close, tf
 from unstuck.engines.tensorflow.servable import SavedModelServable
 from unstuck.pipeline.schema import Expression
 from unstuck.pipeline.stages import Specs, Stage
@@ -44,4 +44,4 @@ class GraphStage(Stage):
         return self._servable.run(self._signature, known)
 
     def close(self) -> None:
-        self._session.close()
+        close(self._session)

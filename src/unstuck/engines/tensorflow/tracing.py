@@ -64,6 +64,7 @@ class TracedSavedModel(Traceable):
         if file := pipeline_file or (beside if beside.is_file() else None):
             self._wrap(read_pipeline(file), file.parent)
         self._parts: dict[str, _Part] = {}
+        self._tables: list[TableContents] | None = None
 
     def _wrap(self, declared: Pipeline, folder: Path) -> None:
         with self._session.graph.as_default():
@@ -98,26 +99,38 @@ class TracedSavedModel(Traceable):
 
     def weights(self, signature: str) -> Mapping[str, Tensor]:
         part = self._part(signature)
-        return {name: self._value(part, node) for name, node in part.weights.items()}
+        if part.values is None:  # reading adds ops to the graph: once is enough
+            reads = {name: self._read(part, node) for name, node in part.weights.items()}
+            try:
+                part.values = dict(zip(reads, map(np.asarray, self._session.run(list(reads.values()))), strict=True))
+            except (tf.errors.OpError, ValueError):  # some were never initialised
+                part.values = {name: self._value(read) for name, read in reads.items()}
+        return part.values
 
-    def _value(self, part: "_Part", node: str) -> Tensor:
-        """A variable's or constant's value; empty where it was never initialised."""
+    def _read(self, part: "_Part", node: str) -> Any:
+        """The tensor that gives a variable's or constant's value."""
+        op = self._session.graph.get_operation_by_name(node if node in part.state else f"{part.scope}/{node}")
+        tensor = op.outputs[0]
+        if tensor.dtype != tf.resource:
+            return tensor
+        with self._session.graph.as_default():
+            return tf.raw_ops.ReadVariableOp(resource=tensor, dtype=op.get_attr("dtype"))
+
+    def _value(self, read: Any) -> Tensor:
+        """What ``read`` gives; empty where it was never initialised."""
         try:
-            op = self._session.graph.get_operation_by_name(node if node in part.state else f"{part.scope}/{node}")
-            tensor = op.outputs[0]
-            if tensor.dtype == tf.resource:
-                with self._session.graph.as_default():
-                    tensor = tf.raw_ops.ReadVariableOp(resource=tensor, dtype=op.get_attr("dtype"))
-            return np.asarray(self._session.run(tensor))
+            return np.asarray(self._session.run(read))
         except (tf.errors.OpError, ValueError):
             return np.empty(0, np.float32)
 
     def tables(self) -> Sequence[TableContents]:
-        known = {each.name: each for each in tables(self._exported, self._path / "assets")}
-        return [
-            TableContents(table, *self._contents(self._session.graph.get_operation_by_name(name)))
-            for name, table in known.items()
-        ]
+        if self._tables is None:
+            known = {each.name: each for each in tables(self._exported, self._path / "assets")}
+            self._tables = [
+                TableContents(table, *self._contents(self._session.graph.get_operation_by_name(name)))
+                for name, table in known.items()
+            ]
+        return self._tables
 
     def _contents(self, op: Any) -> tuple[tuple[bytes | int, ...], int | None]:
         keys, values = op.get_attr("key_dtype"), op.get_attr("value_dtype")
@@ -150,6 +163,7 @@ class _Part:
 
     def __init__(self, session: Any, exported: Any, signature: Signature, scope: str) -> None:
         self.scope = scope
+        self.values: dict[str, Tensor] | None = None
         feeds = {alias: spec.name for alias, spec in signature.inputs.items()}
         fetches = {alias: spec.name for alias, spec in signature.outputs.items()}
         graph_def, copies = inlined(exported, signature)

@@ -61,7 +61,9 @@ def batch_broadcast(endpoint: EndpointBatchProbe | None, model: ModelBatchProbe 
         )
         return
     sizes = sorted({trial.size for probe in tested for trial in _answered(probe)})
-    yield RuledOut(f"No batch of {', '.join(map(str, sizes))} rows got one row's answer.", {"sizes": sizes})
+    whose = "the endpoint's" if endpoint in tested else "the model's"
+    listed = ", ".join(map(str, sizes))
+    yield RuledOut(f"Of {whose} batches of {listed} rows, none got one row's answer.", {"sizes": sizes})
 
 
 def _answered(probe: BatchProbe) -> list[BatchTrial]:

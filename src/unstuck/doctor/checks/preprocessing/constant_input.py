@@ -8,8 +8,8 @@ Why it happens
     padding is sent; a parser fails and sends its default.
 
 How it decides
-    The requests are bound to the signature's inputs, as the server does, and compared in the inputs that an output
-    depends on.
+    The requests are bound to the signature's inputs, as the server does, and compared in the inputs that an output is
+    computed from: not in a key that is only handed back. Of tf.Examples, what the graph's parser reads is compared.
 
 How to fix it
     Log what the client has before it builds a request, and find the first place where all values are the same.
@@ -39,12 +39,15 @@ def constant_input(facts: RequestFacts) -> Iterator[Outcome]:
     numbers = {"rows": facts.rows, "distinct": facts.distinct, "distinct_bodies": facts.distinct_bodies}
     if facts.distinct == 1 and facts.rows >= ENOUGH:
         used = [each for each in facts.inputs if each.is_used]
+        parsed = any(each.distinct > 1 for each in used)
+        values = ", ".join(f"{each.input} is {_value(each)}" for each in used[:4])
         yield Fault(
-            why=f"All {facts.rows} requested rows are the same to the model"
-            f"{_but(facts)}: {', '.join(f'{each.input} is {_value(each)}' for each in used[:4])}.",
+            why=f"All {facts.rows} requested rows are the same to the model{_but(facts)}: "
+            + (f"of every {used[0].input} its parser reads the same, or its defaults." if parsed else f"{values}."),
             evidence={**numbers, "values": {each.input: each.example for each in used[:16]}},
             fix="Log what the client has before it builds a request, and find the first place where it no longer "
-            "differs: an integer cast before scaling, a cache with one key, a parser's default, only padding.",
+            "differs: an integer cast before scaling, a cache with one key, only padding, or features under other "
+            "names than the parser reads, so that it takes its defaults.",
             confidence=0.98,
             location=Location(input=", ".join(each.input for each in used[:8])),
         )
@@ -57,7 +60,7 @@ def constant_input(facts: RequestFacts) -> Iterator[Outcome]:
 def _but(facts: RequestFacts) -> str:
     """What differs all the same."""
     unused = [each.input for each in facts.inputs if not each.is_used and each.distinct > 1]
-    return f", though {', '.join(unused)}, which no output depends on, differ" if unused else ""
+    return f", though {', '.join(unused)}, which no output is computed from, differ" if unused else ""
 
 
 def _value(each: InputFacts) -> str:

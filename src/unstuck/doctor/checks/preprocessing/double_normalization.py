@@ -23,13 +23,20 @@ When it is wrong
 
 from collections.abc import Iterator
 
-from unstuck.doctor.check import Case, Fault, Location, Outcome, RuledOut, Suspect, check
+from unstuck.doctor.check import Case, Fault, Location, NotTested, Outcome, RuledOut, Suspect, check
 from unstuck.doctor.evidence.pipeline_text import number_steps, pipeline
 from unstuck.doctor.evidence.preparation import Trials
 from unstuck.doctor.evidence.profile import ProfileComparison
+from unstuck.doctor.evidence.replay import EndpointReplay
 from unstuck.doctor.evidence.request_facts import RequestFacts
 from unstuck.doctor.evidence.samples_of_requests import PIXELS, RAW_TRIALS, SENT, SIMILAR, TWICE, TWICE_BY_GRAPH
 from unstuck.doctor.evidence.scales import MATTERS, Mismatch, mismatches
+from unstuck.doctor.mapped import on_the_way
+
+ON_THE_WAY = (
+    "Normalise in one place: what stands between client and model changes the numbers once more ({what}). "
+    "Take it out there, or out of the client."
+)
 
 
 @check(
@@ -38,7 +45,19 @@ from unstuck.doctor.evidence.scales import MATTERS, Mismatch, mismatches
         "model/output-hides-variation",
     )
 )  # fmt: skip
-def double_normalization(profile: ProfileComparison, facts: RequestFacts, trials: Trials | None) -> Iterator[Outcome]:
+def double_normalization(
+    replay: EndpointReplay | None, profile: ProfileComparison | None, facts: RequestFacts | None, trials: Trials | None
+) -> Iterator[Outcome]:
+    found = on_the_way("preprocessing/double-normalization", replay, ON_THE_WAY)
+    if found:
+        yield from found
+    elif profile is None or facts is None:
+        yield NotTested("no input of numbers has training data, golden rows or a scaling in the graph to compare with")
+    else:
+        yield from _of_requests(profile, facts, trials)
+
+
+def _of_requests(profile: ProfileComparison, facts: RequestFacts, trials: Trials | None) -> Iterator[Outcome]:
     found = mismatches(profile, trials, "double")
     for each in found:
         yield _outcome(each, facts)

@@ -27,17 +27,35 @@ from unstuck.doctor.check import Case, Fault, Location, NotTested, Outcome, Rule
 from unstuck.doctor.evidence.pipeline_text import number_steps, pipeline
 from unstuck.doctor.evidence.preparation import Trials
 from unstuck.doctor.evidence.profile import ProfileComparison
+from unstuck.doctor.evidence.replay import EndpointReplay
 from unstuck.doctor.evidence.request_facts import RequestFacts
 from unstuck.doctor.evidence.samples_of_requests import PIXELS, RAW, RAW_TRIALS, SENT, SIMILAR, UNMOVED
 from unstuck.doctor.evidence.scales import MATTERS, Mismatch, mismatches
+from unstuck.doctor.mapped import on_the_way
 
 MODEL_SYMPTOMS = (
     "model/dead-activation", "model/saturated-activation", "model/collapsed", "model/output-hides-variation",
 )  # fmt: skip
 
+ON_THE_WAY = (
+    "What stands between client and model undoes the normalisation ({what}): take that out, or normalise behind it."
+)
+
 
 @check(explains=("mapping/swapped-features", *MODEL_SYMPTOMS))
-def missing_normalization(profile: ProfileComparison, facts: RequestFacts, trials: Trials | None) -> Iterator[Outcome]:
+def missing_normalization(
+    replay: EndpointReplay | None, profile: ProfileComparison | None, facts: RequestFacts | None, trials: Trials | None
+) -> Iterator[Outcome]:
+    found = on_the_way("preprocessing/missing-normalization", replay, ON_THE_WAY)
+    if found:
+        yield from found
+    elif profile is None or facts is None:
+        yield NotTested("no input of numbers has training data, golden rows or a scaling in the graph to compare with")
+    else:
+        yield from _of_requests(profile, facts, trials)
+
+
+def _of_requests(profile: ProfileComparison, facts: RequestFacts, trials: Trials | None) -> Iterator[Outcome]:
     found = mismatches(profile, trials, "missing")
     for each in found:
         yield _outcome(each, facts)

@@ -9,8 +9,9 @@ Why it happens
 
 How it decides
     What reaches the model's lookup table is read from its graph (without a model: training's own tokens are the
-    vocabulary). At least 80 % of the tokens are unknown as sent, one preparation brings that down by half of all tokens
-    or more, and training's are mostly known.
+    vocabulary). At least 80 % of the tokens are unknown as sent, and one preparation brings that down by half of all
+    tokens or more; or at least 40 %, and 3 % at most after it. Training's are mostly known. Sub-words are tried where
+    the vocabulary has marked ones (##ing), characters where it has little else.
 
 How to fix it
     Prepare the text as in training, in the client or by a pipeline before the model.
@@ -24,11 +25,12 @@ from collections.abc import Iterator
 from unstuck.doctor.check import Case, Fault, Location, NotTested, Outcome, RuledOut, Suspect, check
 from unstuck.doctor.evidence.pipeline_text import pipeline, text_steps
 from unstuck.doctor.evidence.request_facts import Misfit, RequestFacts
-from unstuck.doctor.evidence.samples_of_requests import KNOWN, MISFITS, OTHER_WORDS, SENT, UNSPLIT
+from unstuck.doctor.evidence.samples_of_requests import KNOWN, MISFITS, OTHER_WORDS, PIECES, SENT, UNSPLIT
 from unstuck.doctor.evidence.vocabulary import TokenFacts, Treatment, VocabularyProbe
 
 UNKNOWN = 0.8
 REVIVES = 0.5
+MANY, HARDLY_ANY = 0.4, 0.03
 
 
 @check(
@@ -68,7 +70,10 @@ def _raw_text(each: Misfit, facts: RequestFacts) -> Outcome:
 
 def _untreated(tokens: TokenFacts, facts: RequestFacts) -> Outcome | None:
     best = _best(tokens)
-    if best is None or tokens.unknown < UNKNOWN or tokens.unknown - best.unknown < REVIVES:
+    if best is None:
+        return None
+    most = tokens.unknown >= UNKNOWN and tokens.unknown - best.unknown >= REVIVES
+    if not most and not (tokens.unknown >= MANY and best.unknown <= HARDLY_ANY):
         return None
     if (tokens.trained_unknown or 0.0) > best.unknown + 0.2:
         return None
@@ -93,14 +98,16 @@ def _untreated(tokens: TokenFacts, facts: RequestFacts) -> Outcome | None:
 
 def _best(tokens: TokenFacts) -> Treatment | None:
     """The preparation with the fewest unknown tokens; of those next to it, the one with the fewest steps."""
-    least = min((each.unknown for each in tokens.treatments), default=1.0)
-    near = [each for each in tokens.treatments if each.unknown <= least + 0.02]
+    own = [each for each in tokens.treatments if not each.preparation.decode]
+    least = min((each.unknown for each in own), default=1.0)
+    near = [each for each in own if each.unknown <= least + 0.02]
     return min(near, key=lambda each: len(each.preparation.kinds), default=None)
 
 
 CASES = (
     Case("whole sentences where words are looked up", (SENT, UNSPLIT), "fault"),
     Case("raw text to an input of ids", (MISFITS,), "fault"),
+    Case("words where sub-words are looked up", (SENT, PIECES), "fault"),
     Case("known words", (SENT, KNOWN), "ruled-out"),
     Case("unknown whatever is done", (SENT, OTHER_WORDS), "ruled-out"),
 )

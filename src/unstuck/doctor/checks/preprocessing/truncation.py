@@ -23,15 +23,22 @@ from collections.abc import Iterator
 
 from unstuck.doctor.check import Case, Fault, Location, NotTested, Outcome, RuledOut, check
 from unstuck.doctor.evidence.deaths import Death, deaths
+from unstuck.doctor.evidence.replay import EndpointReplay
 from unstuck.doctor.evidence.request_facts import RequestFacts
 from unstuck.doctor.evidence.samples_of_requests import ALIVE_REQUESTS, CUT, CUT_EVERYWHERE, SENT
 from unstuck.doctor.evidence.variation import PoolTrace, VariationTrace
+from unstuck.doctor.mapped import on_the_way
 
 ENOUGH = 5  # different requests
 CUTS = frozenset({
     "StridedSlice", "Slice", "Split", "SplitV", "Unpack", "RaggedTensorToTensor", "Substr", "GatherV2", "Gather",
     "GatherNd", "MirrorPad", "TensorListStack", "RaggedTensorToVariant",
 })  # fmt: skip
+
+ON_THE_WAY = (
+    "What stands between client and model cuts the values ({what}): pass on the whole of them, or as much "
+    "as the model was trained on."
+)
 
 
 @check(
@@ -40,7 +47,19 @@ CUTS = frozenset({
         "model/dead-activation", "model/saturated-activation", "model/collapsed", "model/output-hides-variation",
     )
 )  # fmt: skip
-def truncation(facts: RequestFacts, trace: VariationTrace) -> Iterator[Outcome]:
+def truncation(
+    replay: EndpointReplay | None, facts: RequestFacts | None, trace: VariationTrace | None
+) -> Iterator[Outcome]:
+    found = on_the_way("preprocessing/truncation", replay, ON_THE_WAY)
+    if found:
+        yield from found
+    elif facts is None or trace is None:
+        yield NotTested("the requests could not be watched inside the model")
+    else:
+        yield from _of_requests(facts, trace)
+
+
+def _of_requests(facts: RequestFacts, trace: VariationTrace) -> Iterator[Outcome]:
     pool = trace.pool("requests")
     if pool is None or facts.distinct < ENOUGH:
         yield NotTested("too few different requests could be run through the model")

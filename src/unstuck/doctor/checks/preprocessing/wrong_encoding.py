@@ -21,21 +21,25 @@ When it is wrong
 """
 
 from collections.abc import Iterator
-from statistics import median
 
 from unstuck.doctor.check import Case, Fault, Location, NotTested, Outcome, RuledOut, Suspect, check
+from unstuck.doctor.evidence.casts import best_cast, trained_whole
 from unstuck.doctor.evidence.preparation import Trials
-from unstuck.doctor.evidence.profile import Fit, InputComparison, ProfileComparison
+from unstuck.doctor.evidence.profile import InputComparison, ProfileComparison
+from unstuck.doctor.evidence.replay import EndpointReplay
 from unstuck.doctor.evidence.request_facts import InputFacts, Misfit, RequestFacts, Writing
 from unstuck.doctor.evidence.samples_of_requests import BASE64, CAST, REVIVED, SENT, SIMILAR, WHOLE
+from unstuck.doctor.evidence.vocabulary import VocabularyProbe
+from unstuck.doctor.mapped import on_the_way
 
 MOST = 0.8
+MATTERS = 0.02  # of the answers' range, by which they must move
 IMAGES = frozenset({"png", "jpeg", "gif", "bmp", "riff"})
-CASTS = frozenset({
-    "cast to integers", "rounded to integers", "rounded down to integers", "bytes in the other order",
-    "quantised to 8 bits, signed", "quantised to 8 bits, unsigned", "the bits of a float read as an integer",
-})  # fmt: skip
-STEP = 0.2  # of the deviation, which a step of 1 must be to matter
+
+ON_THE_WAY = (
+    "What stands between client and model writes the values otherwise ({what}): pass them on as they are, "
+    "in the dtype that the signature declares."
+)
 
 
 @check(
@@ -44,11 +48,28 @@ STEP = 0.2  # of the deviation, which a step of 1 must be to matter
         "resources/not-serving", "model/dead-activation", "model/saturated-activation", "model/collapsed",
     )
 )  # fmt: skip
-def wrong_encoding(facts: RequestFacts, profile: ProfileComparison | None, trials: Trials | None) -> Iterator[Outcome]:
+def wrong_encoding(
+    replay: EndpointReplay | None,
+    facts: RequestFacts | None,
+    profile: ProfileComparison | None,
+    trials: Trials | None,
+    probe: VocabularyProbe | None,
+) -> Iterator[Outcome]:
+    found = on_the_way("preprocessing/wrong-encoding", replay, ON_THE_WAY)
+    if found:
+        yield from found
+    elif facts is None:
+        yield NotTested("no requests could be read")
+    else:
+        yield from _of_requests(facts, profile, trials, probe)
+
+
+def _of_requests(
+    facts: RequestFacts, profile: ProfileComparison | None, trials: Trials | None, probe: VocabularyProbe | None
+) -> Iterator[Outcome]:
     found = [_misfit(each, facts) for each in facts.misfits if each.kind in ("base64", "number as text")]
-    found += [
-        each for fact in facts.inputs for writing in fact.writings if (each := _text(fact, writing, trials)) is not None
-    ]
+    texts = [_text(fact, writing, trials, probe) for fact in facts.inputs for writing in fact.writings]
+    found += [each for each in texts if each is not None]
     found += [each for comparison in (profile.inputs if profile else ()) if (each := _cast(comparison)) is not None]
     yield from found
     if not found and not facts.rows:
@@ -69,25 +90,29 @@ def _misfit(each: Misfit, facts: RequestFacts) -> Outcome:
     )
 
 
-def _text(fact: InputFacts, writing: Writing, trials: Trials | None) -> Outcome | None:
+def _text(fact: InputFacts, writing: Writing, trials: Trials | None, probe: VocabularyProbe | None) -> Outcome | None:
     if writing.share < MOST or (writing.trained_share or 0.0) > 0.2 or (fact.takes_images and writing.name in IMAGES):
         return None
     undone = trials.of(fact.input, writing.name) if trials else None
+    known = probe.once_decoded(fact.input, writing.name) if probe else None
     accepted = bool(trials and undone and trials.as_sent.failed == trials.as_sent.rows and undone.failed < undone.rows)
     changed = undone.changed if undone else 0.0
     is_image = fact.takes_images and (writing.content in IMAGES or writing.name == "damaged")
-    proven = accepted or is_image or writing.trained_share is not None
+    matters = undone is None or undone.failed == undone.rows or changed >= MATTERS
+    proven = accepted or is_image or known is not None or (writing.trained_share is not None and matters)
     kind = Fault if proven else Suspect
     inside = f" of {writing.content}" if writing.content not in ("", writing.name, "text") else ""
     send = 'the file\'s bytes as {"b64": "…"}' if writing.content in IMAGES or is_image else "the plain text, as UTF-8"
     return kind(
         why=f"{writing.share:.0%} of the texts of input {fact.input!r} are {writing.name}{inside}, where the model "
         f"takes {'image files' if fact.takes_images else 'plain text'}"
-        + ("; undone, the model accepts what it refused." if accepted else "."),
+        + ("; undone, the model accepts what it refused" if accepted else "")
+        + (f"; undone, {known[1]:.0%} of the tokens are unknown to it, not {known[0]:.0%}." if known else "."),
         evidence={
             "written": writing.name, "content": writing.content, "share": writing.share,
             "trained_share": writing.trained_share, "refused_as_sent": trials.as_sent.failed if trials else None,
             "refused_undone": undone.failed if undone else None, "answers_move_by": changed,
+            "unknown_tokens": known[0] if known else None, "unknown_tokens_undone": known[1] if known else None,
         },
         fix=f"Send {send} in input {fact.input!r}; in a REST body {{\"b64\": …}} makes the server decode base64.",
         confidence=(0.97 if accepted else 0.9) if kind is Fault else 0.4,
@@ -96,12 +121,12 @@ def _text(fact: InputFacts, writing: Writing, trials: Trials | None) -> Outcome 
 
 
 def _cast(each: InputComparison) -> Outcome | None:
-    fit = _best_cast(each)
+    fit = best_cast(each)
     if fit is None:
         return None
     place = max(each.places, key=lambda place: place.apart)
     return Fault(
-        why=f"All numbers of input {each.input!r} are whole, where only {median(_trained_whole(each)):.0%} of those of "
+        why=f"All numbers of input {each.input!r} are whole, where only {trained_whole(each):.0%} of those of "
         f"the {each.reference} data are: {fit.preparation.name}, those have the requests' distribution.",
         evidence={
             "requests_distinct": place.requests.distinct, "trained_distinct": place.reference.distinct,
@@ -112,26 +137,6 @@ def _cast(each: InputComparison) -> Outcome | None:
         confidence=0.93,
         location=Location(input=each.input),
     )  # fmt: skip
-
-
-def _trained_whole(each: InputComparison) -> list[float]:
-    return [place.reference.whole for place in each.places]
-
-
-def _best_cast(each: InputComparison) -> Fit | None:
-    """The cast that makes the reference what the requests are; None where nothing is lost, or nothing fits."""
-    moving = [place for place in each.places if place.requests.std > 0]
-    if not moving or each.reference == "graph" or median(_trained_whole(each)) > 0.5:
-        return None
-    if min(place.requests.whole for place in each.places) < 0.999:
-        return None
-    casts = [fit for fit in each.fits if fit.preparation.name in CASTS and fit.of == "reference"]
-    others = [fit for fit in each.fits if fit.preparation.name not in CASTS]
-    fit = min(casts, key=lambda fit: fit.apart, default=None)
-    if fit is None or fit.apart > 0.25 or (others and min(other.apart for other in others) <= fit.apart):
-        return None
-    coarse = median(place.reference.std for place in each.places) * STEP < 1
-    return fit if coarse and fit.apart <= 0.6 * each.apart else None
 
 
 CASES = (

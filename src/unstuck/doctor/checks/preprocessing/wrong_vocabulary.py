@@ -9,8 +9,9 @@ Why it happens
 
 How it decides
     Texts: at least 80 % are unknown as sent and 60 % after any preparation, while training's are known, or, without
-    training data, while the model's answers do not differ. Ids: at least 5 % are beyond the embedding; or at least
-    80 % were never seen in training, whose own halves share theirs.
+    training data, while the model's answers do not differ, or 90 % are unknown and come again and again.
+    Ids: at least 5 % are beyond the embedding; or at least 80 % were never seen in training, whose own halves share
+    theirs; or a fifth are distributed otherwise, and not so once a constant is taken off each.
 
 How to fix it
     Use the vocabulary that the model was trained with.
@@ -23,10 +24,20 @@ from collections.abc import Iterator
 
 from unstuck.doctor.check import Case, Fault, Location, NotTested, Outcome, RuledOut, Suspect, check
 from unstuck.doctor.evidence.preparation import Trials
-from unstuck.doctor.evidence.samples_of_requests import BEYOND, KNOWN, OTHER_WORDS, STRANGE_IN_TRAINING, UNSPLIT
-from unstuck.doctor.evidence.vocabulary import TokenFacts, VocabularyProbe
+from unstuck.doctor.evidence.samples_of_requests import (
+    BEYOND,
+    KNOWN,
+    NEW_PRODUCTS,
+    OTHER_WORDS,
+    OWN_CODES,
+    SHIFTED,
+    STRANGE_IN_TRAINING,
+    UNSPLIT,
+)  # fmt: skip
+from unstuck.doctor.evidence.vocabulary import Shift, TokenFacts, VocabularyProbe
 
 UNKNOWN, AFTER = 0.8, 0.6
+NEARLY_ALL = 0.9
 BEYOND_SHARE = 0.05
 ENOUGH = 10  # tokens
 
@@ -50,13 +61,14 @@ def wrong_vocabulary(probe: VocabularyProbe, trials: Trials | None) -> Iterator[
 def _outcome(tokens: TokenFacts, trials: Trials | None) -> Outcome | None:
     if tokens.tokens < ENOUGH or not tokens.entries:
         return None
-    if tokens.known_by == "embedding":
+    if tokens.known_by == "embedding" or tokens.shift is not None:
         return _ids(tokens)
     left = min((each.unknown for each in tokens.treatments), default=tokens.unknown)
     if tokens.unknown < UNKNOWN or left < AFTER or (tokens.trained_unknown or 0.0) > 0.4:
         return None
     still = trials is not None and trials.as_sent.spread < 1e-3
-    kind = Fault if tokens.trained_unknown is not None or still else Suspect
+    own_set = tokens.unknown >= NEARLY_ALL and tokens.repeated >= 0.5  # new users and products hardly come twice
+    kind = Fault if tokens.trained_unknown is not None or still or own_set else Suspect
     known = ", ".join(map(repr, tokens.known_examples[:3]))
     return kind(
         why=f"{tokens.unknown:.0%} of the tokens of input {tokens.input!r}, such as {tokens.examples[0]!r}, are not in "
@@ -70,6 +82,8 @@ def _outcome(tokens: TokenFacts, trials: Trials | None) -> Outcome | None:
 
 
 def _ids(tokens: TokenFacts) -> Outcome | None:
+    if tokens.shift is not None:
+        return _shifted(tokens, tokens.shift)
     unseen = tokens.unseen or 0.0
     if tokens.unknown < BEYOND_SHARE and unseen < UNKNOWN:
         return None
@@ -91,6 +105,19 @@ def _ids(tokens: TokenFacts) -> Outcome | None:
     )
 
 
+def _shifted(tokens: TokenFacts, shift: Shift) -> Outcome:
+    more = "more" if shift.by > 0 else "less"
+    return Fault(
+        why=f"The ids of input {tokens.input!r} are those of training, each {abs(shift.by)} {more}: as they are, "
+        f"{shift.apart:.0%} of them are distributed otherwise, moved back {shift.apart_moved:.0%}.",
+        evidence=_numbers(tokens) | {"shift": shift.by, "apart": shift.apart, "apart_moved": shift.apart_moved},
+        fix=f"Take {shift.by} off each id of {tokens.input!r}: keep as many ids for padding and unknown words as the "
+        "vocabulary of training does.",
+        confidence=0.9,
+        location=Location(input=tokens.input),
+    )
+
+
 def _numbers(tokens: TokenFacts) -> dict[str, object]:
     return {
         "tokens": tokens.tokens, "unknown": tokens.unknown, "unknown_in_training": tokens.trained_unknown,
@@ -101,6 +128,9 @@ def _numbers(tokens: TokenFacts) -> dict[str, object]:
 CASES = (
     Case("another tokenizer's pieces", (OTHER_WORDS,), "fault"),
     Case("ids beyond the embedding", (BEYOND,), "fault"),
+    Case("codes where names are known", (OWN_CODES,), "fault"),
+    Case("ids two less than training's", (SHIFTED,), "fault"),
+    Case("new products, each once", (NEW_PRODUCTS,), "suspect"),
     Case("known words", (KNOWN,), "ruled-out"),
     Case("sentences that are known once split", (UNSPLIT,), "ruled-out"),
     Case("as unknown in training", (STRANGE_IN_TRAINING,), "ruled-out"),

@@ -1,0 +1,98 @@
+"""The texts of flags as values. Each raises ValueError, whose message says what was expected."""
+
+from pathlib import Path
+
+from unstuck.config.settings import AUTO_PORT, Front, OnSkew, VersionPolicy
+
+PORTS = range(1 << 16)
+
+
+def read_bool(text: str) -> bool:
+    """Raises ValueError where ``text`` is not true, false, 1 or 0."""
+    if text.lower() in ("true", "1"):
+        return True
+    if text.lower() in ("false", "0"):
+        return False
+    raise ValueError("expected true or false")
+
+
+def read_port(text: str) -> int:
+    if text.lower() == "auto":
+        return AUTO_PORT
+    if not text.isascii() or not text.isdigit() or int(text) not in PORTS:
+        raise ValueError("expected a port from 0 to 65535 (0 disables it), or auto")
+    return int(text)
+
+
+def read_int(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError("expected a whole number") from None
+
+
+def read_positive(text: str) -> int:
+    value = read_int(text)
+    if value <= 0:
+        raise ValueError("expected a number above 0")
+    return value
+
+
+def read_not_negative(text: str) -> int:
+    value = read_int(text)
+    if value < 0:
+        raise ValueError("expected 0 or more")
+    return value
+
+
+def read_policy(text: str) -> VersionPolicy:
+    if text not in ("availability_preserving", "resource_preserving"):
+        raise ValueError("expected availability_preserving or resource_preserving")
+    return text
+
+
+def read_front(text: str) -> Front:
+    if text not in ("auto", "native", "grpcio"):
+        raise ValueError("expected native, grpcio or auto")
+    return text
+
+
+def read_on_skew(text: str) -> OnSkew:
+    if text not in ("ignore", "count", "warn", "reject"):
+        raise ValueError("expected ignore, count, warn or reject")
+    return text
+
+
+def read_path(text: str) -> Path | None:
+    return Path(text).absolute() if text else None
+
+
+def read_named_file(text: str) -> tuple[str, Path]:
+    name, equals, path = text.partition("=")
+    if not equals or "/" in name:
+        name, path = "", text
+    elif not name:
+        path = ""
+    if not path:
+        raise ValueError("expected FILE or NAME=FILE")
+    return name, Path(path).absolute()
+
+
+def read_arguments(text: str) -> dict[str, int | str]:
+    arguments: dict[str, int | str] = {}
+    for argument in filter(None, (each.strip() for each in text.split(","))):
+        key, equals, value = argument.partition("=")
+        if not equals or not key:
+            raise ValueError(f"expected KEY=VALUE, got {argument!r}")
+        arguments[key] = int(value) if value.lstrip("-").isdigit() else value
+    return arguments
+
+
+def read_tags(text: str) -> tuple[str, ...]:
+    return tuple(tag.strip() for tag in text.split(",") if tag.strip()) or ("serve",)
+
+
+def read_op_library(text: str) -> str:
+    if not text:
+        raise ValueError("expected a module or a .so file")
+    return text

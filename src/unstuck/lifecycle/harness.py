@@ -1,0 +1,131 @@
+"""One version on its way from a folder to a servable and back."""
+
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from unstuck.core.servables import InputWatch, Loader, Servable
+from unstuck.errors import LoadFailed, UnstuckError
+from unstuck.lifecycle.leases import Lease
+from unstuck.lifecycle.policies import Phase, Snapshot
+from unstuck.lifecycle.source import VersionPath
+
+# Errors of the system that waiting does not heal; other OSErrors (a network file system's, too many open files) may.
+_LASTING = (FileNotFoundError, PermissionError, NotADirectoryError, IsADirectoryError)
+
+Files = tuple[tuple[str, int, int, int], ...]
+
+
+@dataclass(frozen=True, slots=True, weakref_slot=True)
+class AvailableVersion:
+    """A version that serves. To hold one is to lease it: it is not unloaded before the last reference is gone."""
+
+    name: str
+    version: int
+    servable: Servable
+    mergeable: frozenset[str] = frozenset()
+    watch: InputWatch | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What was found out of a loaded servable before it serves; see ``AvailableVersion``."""
+
+    mergeable: frozenset[str] = frozenset()
+    watch: InputWatch | None = None
+
+
+LoaderOf = Callable[[str, VersionPath], Loader]
+Accept = Callable[[str, VersionPath, Servable], Accepted]
+
+
+@dataclass(slots=True, eq=False)
+class Harness:
+    """Owned by the manager and changed under its lock, but for ``load``, which one thread at a time calls.
+
+    Attributes:
+        name: the model's.
+        found: the version, and where it is.
+        is_aspired: whether it is to be served.
+        phase: how far it is.
+        serving: what lookups return while it serves.
+        loader: gives its memory back.
+        lease: ends with the last call to it.
+        attempts: how often it could not be loaded.
+        error: why not.
+        retry: the next attempt's timer, while it waits for one.
+        files: its files at the latest attempt.
+        seen_files: its files at the latest look, after it failed.
+    """
+
+    name: str
+    found: VersionPath
+    is_aspired: bool = True
+    phase: Phase = Phase.NEW
+    serving: AvailableVersion | None = None
+    loader: Loader | None = None
+    lease: Lease | None = None
+    attempts: int = 0
+    error: UnstuckError | None = None
+    retry: threading.Timer | None = None
+    files: Files = field(default=())
+    seen_files: Files = field(default=())
+
+    @property
+    def version(self) -> int:
+        return self.found.version
+
+    def snapshot(self) -> Snapshot:
+        """What policies see of it."""
+        return Snapshot(self.found.version, self.phase, self.is_aspired)
+
+    def load(self, loader_of: LoaderOf, accept: Accept) -> tuple[Loader, AvailableVersion]:
+        """Loads it in the calling thread. Raises whatever stands against its being served."""
+        self.files = self.seen_files = files_of(self.found.path)
+        loader = loader_of(self.name, self.found)
+        servable = loader.load()
+        try:
+            accepted = accept(self.name, self.found, servable)
+        except BaseException:
+            loader.unload()
+            raise
+        return loader, AvailableVersion(self.name, self.version, servable, accepted.mergeable, accepted.watch)
+
+    def has_healed(self) -> bool:
+        """Whether the files of a failed version have changed, and changed no more since the last time it was asked."""
+        now = files_of(self.found.path)
+        is_still, self.seen_files = now == self.seen_files, now
+        return is_still and now != self.files
+
+
+def files_of(path: Path) -> Files:
+    """The files at ``path``, with what changes when they are written."""
+    files: list[tuple[str, int, int, int]] = []
+    paths = [path] if path.is_file() else [Path(top) / name for top, _, names in os.walk(path) for name in names]
+    for each in sorted(paths):
+        try:
+            stat = each.stat()
+        except OSError:
+            continue
+        files.append((str(each), stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns))
+    return tuple(files)
+
+
+def may_pass(error: BaseException) -> bool:
+    """Whether the same load may succeed a while later, with the same files."""
+    if isinstance(error, LoadFailed):
+        return error.may_pass
+    return isinstance(error, MemoryError) or (isinstance(error, OSError) and not isinstance(error, _LASTING))
+
+
+def told(name: str, version: int, error: Exception) -> UnstuckError:
+    """``error`` as the version's status says it, without the traceback, whose frames hold what was loaded."""
+    if isinstance(error, UnstuckError):
+        said = error
+        said.message = f"Model {name!r} version {version} cannot be served: {error.message}"
+    else:
+        said = LoadFailed(f"Model {name!r} version {version} cannot be served: {error!r}")
+    said.__cause__ = said.__context__ = None
+    return said.with_traceback(None)
