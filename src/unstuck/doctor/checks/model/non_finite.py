@@ -36,6 +36,7 @@ from unstuck.doctor.evidence.variation import VariationTrace
         "model/saturated-activation",
         "model/collapsed",
         "model/output-hides-variation",
+        "preprocessing/truncation",
     )
 )
 def non_finite(trace: VariationTrace) -> Iterator[Outcome]:
