@@ -34,10 +34,18 @@ COMMANDS = {
     "explain": "explain",
 }
 
+INTERRUPTED = 130
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs a command; returns the exit status."""
-    arguments = sys.argv[1:] if arguments is None else arguments
+    """Runs a command; returns the exit status, 130 where Ctrl-C ended it."""
+    try:
+        return _run(sys.argv[1:] if arguments is None else arguments)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _run(arguments: Sequence[str]) -> int:
     command, *rest = arguments or ["--help"]
     if command in ("--help", "-h", "help"):
         print(USAGE)

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from unstuck.doctor.check import Fault, Location, NotTested, Outcome, RuledOut
-from unstuck.doctor.evidence.deaths import Death, Kind, judged
+from unstuck.doctor.evidence.deaths import Death, Kind
+from unstuck.doctor.evidence.judging import judged
 from unstuck.doctor.evidence.variation import VariationTrace
 
 KNOWN = ("training", "golden")

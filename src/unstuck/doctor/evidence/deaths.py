@@ -4,59 +4,45 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from unstuck.doctor.evidence.variation import PoolTrace, TensorFacts, VariationTrace
+from unstuck.doctor.evidence.op_kinds import (
+    BRANCHES,
+    CHOICES,
+    CUTS,
+    GATHERS,
+    HIDERS,
+    LOOKUPS,
+    LOOPS,
+    MASKS,
+    PRODUCTS,
+    RELUS,
+    SHAPES,
+    SQUASHERS,
+    SUMS,
+    TRANSPARENT,
+)
+from unstuck.doctor.evidence.variation import LOOSE, PoolTrace, TensorFacts
 
 Kind = Literal[
-    "non-finite", "degenerate-weights", "lookup", "dead", "saturated", "collapsed", "hides", "cut", "unknown"
+    "non-finite",
+    "degenerate-weights",
+    "lookup",
+    "disconnected",
+    "dead",
+    "saturated",
+    "collapsed",
+    "hides",
+    "cut",
+    "unknown",
 ]  # in the order in which one produces the other
 
 _KINDS: tuple[Kind, ...] = (
-    "non-finite", "degenerate-weights", "lookup", "dead", "saturated", "collapsed", "hides", "cut", "unknown",
+    "non-finite", "degenerate-weights", "lookup", "disconnected", "dead", "saturated", "collapsed", "hides", "cut",
+    "unknown",
 )  # fmt: skip
-RELUS = frozenset({"Relu", "Relu6", "LeakyRelu", "CRelu"})
-SQUASHERS = frozenset({"Sigmoid", "Tanh", "Softmax", "LogSoftmax", "Softsign", "Erf", "Elu", "Selu", "Softplus", "Exp"})
-LOOKUPS = frozenset({"LookupTableFindV2", "LookupTableFind"})
-HIDERS = frozenset({
-    "ArgMax", "ArgMin", "Round", "Rint", "Floor", "Ceil", "Sign", "Cast", "ClipByValue", "Minimum", "Maximum",
-    "Greater", "GreaterEqual", "Less", "LessEqual", "Equal", "NotEqual", "TopKV2", "TopK", "OneHot", "FloorDiv",
-    "Bucketize", "QuantizeV2", "FakeQuantWithMinMaxArgs", "FakeQuantWithMinMaxVars", "Any", "All", "LogicalAnd",
-})  # fmt: skip
-PRODUCTS = frozenset({
-    "MatMul", "BatchMatMulV2", "BatchMatMul", "Einsum", "Conv2D", "Conv3D", "DepthwiseConv2dNative",
-    "Conv2DBackpropInput", "FusedBatchNormV3", "FusedBatchNormV2", "FusedBatchNorm", "SparseMatMul",
-})  # fmt: skip
-GATHERS = frozenset({"GatherV2", "Gather", "ResourceGather", "GatherNd"})
-SUMS = frozenset({"BiasAdd", "AddV2", "Add", "Sub", "AddN"})
-CUTS = frozenset({"StridedSlice", "Slice", "Split", "SplitV", "Unpack"})
-WEIGHT_READS = frozenset({"ReadVariableOp", "Variable", "VariableV2", "Const"})
-_MASKS = frozenset({"NotEqual", "Equal", "Less", "Greater", "GreaterEqual", "LessEqual", "LogicalAnd", "Any", "All"})
-_TRANSPARENT = frozenset({
-    "Identity", "IdentityN", "Cast", "Reshape", "ExpandDims", "Squeeze", "StopGradient", "Transpose", "Pack", "Tile",
-    "PreventGradient", "EnsureShape", "ConcatV2", "BroadcastTo", "Enter", "While", "StatelessWhile",
-})  # fmt: skip
-VAGUE = frozenset({"degenerate-weights", "unknown"})  # what dies at its precision may have died before
 NEAR_ZERO = 1e-3
 TINY = 1e-6
 APART = 12.0  # between two scores, from which softmax says 0 and 1
 SOME = 0.01  # of the elements: more than a freak
-LABELS = frozenset(
-    {
-        "ArgMax",
-        "ArgMin",
-        "TopKV2",
-        "TopK",
-        "OneHot",
-        "Greater",
-        "GreaterEqual",
-        "Less",
-        "LessEqual",
-        "Equal",
-        "NotEqual",
-        "Any",
-        "All",
-        "LogicalAnd",
-    }
-)
 
 
 @dataclass(frozen=True)
@@ -92,13 +78,14 @@ class Death:
 
 
 class _Reading:
-    """One pool's trace, read either strictly (no variation) or loosely (next to none)."""
+    """One pool's trace, read either strictly (no variation) or loosely (at most ``least`` of a tensor's magnitude)."""
 
-    def __init__(self, trace: PoolTrace, *, loose: bool) -> None:
+    def __init__(self, trace: PoolTrace, *, loose: bool, least: float = LOOSE) -> None:
         self.trace = trace
         self.known: Mapping[str, TensorFacts] = trace.by_name()
         self.order = {each.tensor: at for at, each in enumerate(trace.tensors)}
         self._loose = loose
+        self._least = least
         self.nodes: dict[str, list[TensorFacts]] = {}
         self.inner: dict[str, list[TensorFacts]] = {}
         self.users: dict[str, list[TensorFacts]] = {}
@@ -110,7 +97,9 @@ class _Reading:
                 self.users.setdefault(name, []).append(each)
 
     def is_alive(self, tensor: TensorFacts) -> bool:
-        return not tensor.constant and (tensor.moves if self._loose else tensor.alive)
+        if tensor.constant or not tensor.alive:
+            return False
+        return not self._loose or not tensor.magnitude or tensor.spread > self._least * tensor.magnitude
 
     def taken(self, tensor: TensorFacts) -> list[TensorFacts]:
         """What its node takes; through nodes whose tensors cannot be fetched."""
@@ -150,7 +139,20 @@ class _Reading:
                 if not self.is_alive(each) and not each.constant and each.tensor not in seen:
                     seen.add(each.tensor)
                     stack.append(each)
-        return sorted(map(self.origin, found), key=lambda death: death.at)
+        return sorted(self._by_shape(list(map(self.origin, found))), key=lambda death: death.at)
+
+    def _by_shape(self, found: list[Death]) -> list[Death]:
+        """The deaths, the last one's kind told where all that is taken of the inputs is their shape."""
+        if not all(death.tensor.op in SHAPES or self._is_still_inside(death) for death in found):
+            return found
+        last = max(found, key=lambda death: death.at, default=None)
+        return [replace(death, kind="disconnected") if death is last else death for death in found]
+
+    def _is_still_inside(self, death: Death) -> bool:
+        """Whether it is a loop or branch that was watched inside, and of which no result varies."""
+        tensor = death.tensor
+        watched = tensor.op in LOOPS | BRANCHES and bool(self.inner.get(tensor.node))
+        return watched and death.kind == "unknown" and not self._would_vary(tensor)
 
     def _nonfinite(self, output: str, tensor: TensorFacts) -> Death:
         return Death(output, tensor, "non-finite", (), (), self.trace.pool, self.order[tensor.tensor])
@@ -170,13 +172,18 @@ class _Reading:
             return "saturated" if tensor.maximum > 0 else "dead"
         if op in SQUASHERS:
             return self._squashed(tensor, alive)
+        if op in CHOICES:
+            return "dead" if tensor.magnitude <= NEAR_ZERO else "unknown"
         if op == "Mul":
             zeros = [each for each in fixed if each.magnitude <= NEAR_ZERO]
             if any(each.constant and self._is_variable(each) for each in zeros):
                 return "degenerate-weights"
             return "dead" if zeros else "unknown"
         if op in PRODUCTS or op in GATHERS:
-            return "degenerate-weights" if weights else "unknown"
+            of_variable = op == "ResourceGather"  # its table is a handle, which is not watched
+            return "degenerate-weights" if weights or of_variable else "unknown"
+        if op in LOOPS | BRANCHES:
+            return "disconnected" if self._is_unrun(tensor) else "unknown"
         if op in SUMS:
             return "collapsed" if self._loose else self._drowned(tensor, alive)
         if op in CUTS:
@@ -204,7 +211,7 @@ class _Reading:
         if max(each.spread for each in alive) < NEAR_ZERO:
             return "degenerate-weights"
         user = tensor
-        while len(users := self.users.get(user.tensor, ())) == 1 and users[0].op in _TRANSPARENT | SUMS:
+        while len(users := self.users.get(user.tensor, ())) == 1 and users[0].op in TRANSPARENT | SUMS:
             user = users[0]
         for each in users:
             if each.op in RELUS and each.maximum <= 0:
@@ -230,13 +237,40 @@ class _Reading:
                 others = [self.known[each] for each in user.inputs if each != name and each in self.known]
                 if user.op == "Mul" and any(self.is_alive(each) for each in others):
                     return True
-                if user.op in _TRANSPARENT and user.tensor not in seen:
+                if user.op in TRANSPARENT and user.tensor not in seen:
                     seen.add(user.tensor)
                     queue.append(user.tensor)
         return False
 
+    def _is_unrun(self, tensor: TensorFacts) -> bool:
+        """Whether a loop never turns, or a branch is never taken, whose own results vary."""
+        if not self._would_vary(tensor):
+            return False
+        number = int(tensor.tensor.rsplit(":", 1)[1])
+        first = self.known.get(tensor.inputs[number if tensor.op in LOOPS else 0])
+        if first is None or self.is_alive(first):
+            return False
+        return tensor.op in BRANCHES or (first.minimum, first.maximum, first.mean) == (
+            tensor.minimum, tensor.maximum, tensor.mean,
+        )  # fmt: skip
+
+    def _would_vary(self, tensor: TensorFacts) -> bool:
+        """Whether the copies of what a loop or branch holds give something that varies in place of ``tensor``."""
+        number = tensor.tensor.rsplit(":", 1)[1]
+        return any(
+            self.is_alive(each)
+            for each in self.trace.tensors
+            if each.op == "IdentityN"
+            and not each.inside
+            and each.tensor.startswith(f"{tensor.node}/")
+            and each.tensor.endswith(f":{number}")
+        )
+
     def origin(self, death: Death) -> Death:
-        """Where the values that are not finite first arise, of a death by them."""
+        """Where the values that are not finite first arise, of a death by them; or the gate that left too little."""
+        if death.kind in ("degenerate-weights", "collapsed") and death.tensor.op in SUMS:
+            gate = self._shut_gate(death)
+            return death if gate is None else replace(death, tensor=gate, kind="dead", at=self.order[gate.tensor])
         tensor, seen = death.tensor, set[str]()
         while death.kind == "non-finite":
             before = [each for each in self.taken(tensor) if each.nonfinite and each.tensor not in seen]
@@ -249,8 +283,22 @@ class _Reading:
             seen.add(tensor.tensor)
         return death
 
+    def _shut_gate(self, death: Death) -> TensorFacts | None:
+        """The squashing function next to zero whose product is all that varies in a sum."""
+        queue, seen = [each for each in death.alive if each.magnitude <= TINY], set[str]()
+        if len(queue) < len(death.alive):
+            return None
+        while queue:
+            tensor = queue.pop()
+            if tensor.op in SQUASHERS - {"Softmax", "LogSoftmax"} and self._gates(tensor):
+                return tensor
+            before = [each for each in self.taken(tensor) if each.magnitude <= TINY and not each.constant]
+            queue.extend(each for each in before if each.tensor not in seen)
+            seen.update(each.tensor for each in before)
+        return None
+
     def _clipped(self, tensor: TensorFacts) -> Kind:
-        if tensor.op in _MASKS:
+        if tensor.op in MASKS:
             return "unknown"
         if tensor.op in ("Minimum", "Maximum", "ClipByValue"):
             return "dead" if tensor.magnitude <= NEAR_ZERO else "saturated"
@@ -284,15 +332,16 @@ class _Reading:
         return True
 
 
-def deaths(trace: PoolTrace, output: str, *, loose: bool = False) -> list[Death]:
+def deaths(trace: PoolTrace, output: str, *, loose: bool = False, least: float = LOOSE) -> list[Death]:
     """Where the variation of the inputs dies on its ways to ``output``, inputs first; empty where it survives.
 
     Args:
         trace: a pool that was run, on inputs that vary.
         output: the output's alias.
-        loose: read a movement of less than a thousandth of a tensor's magnitude as none.
+        loose: read a movement of at most ``least`` of a tensor's magnitude as none.
+        least: a thousandth, or what the output itself moves by.
     """
-    return _Reading(trace, loose=loose).deaths(output)
+    return _Reading(trace, loose=loose, least=least).deaths(output)
 
 
 def root(found: Iterable[Death]) -> Death | None:
@@ -302,70 +351,3 @@ def root(found: Iterable[Death]) -> Death | None:
     if not named:
         return min(rest, key=lambda death: death.at, default=None)
     return min(named, key=lambda death: (_KINDS.index(death.kind) if death.kind == "non-finite" else 1, death.at))
-
-
-def judged(trace: VariationTrace) -> list[Death]:
-    """For each output that is constant, or next to it, on every plausible pool, the root of it.
-
-    An output that depends on no input, or is a hard label, is constant for a good reason where another output varies.
-    """
-    pools = trace.plausible()
-    outputs = list(dict.fromkeys(alias for pool in pools for alias in pool.answers))
-    moving = [alias for alias in outputs if not _still(trace, pools, alias, loose=True)]
-    found: list[Death] = []
-    for alias in outputs:
-        if alias in moving:
-            found.extend(_some_nonfinite(pools, alias) or _rounded_away(pools, alias))
-            continue
-        loose = not _still(trace, pools, alias, loose=False)
-        answered = next(pool for pool in pools if alias in pool.answers)
-        death = root(deaths(answered, alias, loose=loose))
-        if death is not None and death.kind in VAGUE and not any(each.moves for each in death.alive):
-            # What arrives there hardly moves: it was lost before, but for a last trace.
-            death = root(deaths(answered, alias, loose=True)) or death
-        if death is None or (moving and death.tensor.op in LABELS):
-            continue
-        if death.tensor.op in LABELS and not all(
-            not pool.answers[alias].alive for pool in trace.pools if alias in pool.answers
-        ):
-            continue
-        found.append(death)
-    return found
-
-
-def _some_nonfinite(pools: list[PoolTrace], alias: str) -> list[Death]:
-    """An output that varies, and is not finite for some inputs that it knows."""
-    for pool in pools:
-        if pool.pool in ("training", "golden", "requests"):
-            found = [death for death in deaths(pool, alias) if death.kind == "non-finite"]
-            if found:
-                return found[:1]
-    return []
-
-
-def _rounded_away(pools: list[PoolTrace], alias: str) -> list[Death]:
-    """An output that is still for all inputs that it knows because of a cast, rounding or clip at its end."""
-    real = [pool for pool in pools if pool.pool in ("training", "golden", "requests") and alias in pool.answers]
-    if not real or any(pool.answers[alias].alive for pool in real):
-        return []
-    death = root(deaths(real[0], alias))
-    return [death] if death is not None and death.kind == "hides" and death.tensor.op not in LABELS else []
-
-
-def _still(trace: VariationTrace, pools: list[PoolTrace], alias: str, *, loose: bool) -> bool:
-    answers = [pool.answers[alias] for pool in pools if alias in pool.answers]
-    if not loose:
-        return bool(answers) and not any(each.alive for each in answers)
-    return bool(answers) and all(not each.alive or each.spread < _matters(trace, alias, each) for each in answers)
-
-
-def _matters(trace: VariationTrace, alias: str, answer: TensorFacts) -> float:
-    """The least range of an output that is more than nothing: the contract's figures."""
-    if not answer.dtype.startswith(("float", "bfloat")):
-        return 0.0
-    golden = trace.golden_range.get(alias, 0.0)
-    if golden:
-        return 0.01 * golden
-    if answer.minimum >= 0.0 and answer.maximum <= 1.0:
-        return 1e-3
-    return 1e-4 * answer.magnitude

@@ -42,6 +42,12 @@ ZERO_WEIGHTS = trace(
 )
 NAN = trace(_X, _KERNEL, tensor("dense", "MatMul", "x", "kernel", alive=False, nonfinite=1.0))
 HIDDEN = trace(_X, _KERNEL, _DENSE, tensor("class", "ArgMax", "dense", alive=False, dtype="int64"))
+UNRUN = trace(
+    _X,
+    tensor("start", "Fill", alive=False, constant=True, **_ZEROS),
+    tensor("loop/turn", "IdentityN", "x"),
+    tensor("loop", "While", "start", "x", alive=False, **_ZEROS),
+)
 COLLAPSED = trace(
     _X,
     _KERNEL,

@@ -100,8 +100,8 @@ def _try(
     search.tried += 1
     if outputs is not None and (shared := paired(answers, outputs)):
         is_alike = all(outputs[other].shape == np.shape(answers[alias]) for alias, other in shared.items())
-        if is_alike:
-            search.accept_other(outputs, said)
+        if is_alike and not search.accept_other(outputs, said) and said.kind == "version":
+            search.accept_part(outputs, said.model_copy(update={"what": f"{said.what} some of the calls"}))
 
 
 def bound(batch: Arrays, signature: Signature) -> "dict[str, Array] | None":

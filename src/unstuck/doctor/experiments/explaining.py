@@ -1,5 +1,6 @@
 """Finds the hypothesis under which a reference gives the answers that came."""
 
+import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
@@ -24,6 +25,8 @@ FEW_ANSWERS = 8
 ROWS_AT_ONCE = 1024
 ELEMENTS_AT_ONCE = 2_000_000
 LONG_ORDER = 64
+MAX_EXCHANGED = 4  # outputs of one shape of which every order is tried
+PART = 0.2  # of the rows, that an explanation of a part must be telling for
 
 # Of hypotheses that explain equally well, the first of these is told: a whole other function before a rearrangement,
 # and the weaker claim before the stronger one.
@@ -175,6 +178,13 @@ class Search:
         """The same for the answers of another function, whose outputs may have other names."""
         return self._accept(Matcher(self.matcher.truth, answers).same(answers), explanation)
 
+    def accept_part(self, answers: Arrays, explanation: Explanation) -> bool:
+        """Keeps ``explanation`` if every row is answered so or as it should be, and many of them so."""
+        same = Matcher(self.matcher.truth, answers).same(answers)
+        if (same & self.is_wrong).mean() < PART:
+            return False
+        return self._accept(same | self.matcher.same(self._computed), explanation)
+
     def _accept(self, same: Flags, explanation: Explanation) -> bool:
         telling = int((same & self.is_wrong).sum())
         if same.mean() < SHARE or telling < min(self._least, self._rows):
@@ -206,8 +216,19 @@ def shifted(computed: Arrays) -> Iterator[tuple[str, Arrays]]:
 
 
 def other_outputs(truth: Arrays, computed: Arrays) -> Iterator[tuple[str, Mapping[str, Array]]]:
-    """Each output of the truth with another computed one of its shape in its place."""
+    """Each output of the truth with another computed one of its shape in its place, then several exchanged."""
     for alias, values in truth.items():
         for other, found in computed.items():
             if other != alias and np.asarray(found).shape == np.asarray(values).shape:
                 yield other, {**computed, alias: found}
+    alike: dict[tuple[int, ...], list[str]] = {}
+    for alias, found in computed.items():
+        if alias in truth:
+            alike.setdefault(np.asarray(found).shape, []).append(alias)
+    for aliases in alike.values():
+        if len(aliases) > MAX_EXCHANGED:
+            continue
+        for order in itertools.permutations(aliases):
+            moved = {alias: other for alias, other in zip(aliases, order, strict=True) if alias != other}
+            if moved:
+                yield ", ".join(moved), {**computed, **{alias: computed[other] for alias, other in moved.items()}}

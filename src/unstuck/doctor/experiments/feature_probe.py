@@ -11,6 +11,7 @@ from unstuck.doctor.evidence.base import NotRun
 from unstuck.doctor.evidence.feature_map import EndpointSensitivity, FeatureEffect, Sensitivity
 from unstuck.doctor.experiments.endpoint_answers import rows_for_probes
 from unstuck.doctor.experiments.endpoint_state import serving
+from unstuck.doctor.experiments.example_features import packing, unpacked
 from unstuck.doctor.experiments.explaining import Matcher, Run, gaps, kinds_of
 from unstuck.doctor.experiments.golden_replay import golden_pool
 from unstuck.doctor.experiments.naming import names_of
@@ -22,6 +23,7 @@ from unstuck.doctor.lab import Lab, Row, spread
 POOL = 48  # rows that other values are taken from
 BASES = 6
 MAX_FEATURES = 64
+MAX_CHANNELS = 4  # of a picture or a sequence, each a feature
 CALLS = 110
 MIN_GOLDEN = 16  # where chance gives a rank correlation of 0.6 once in 70 times
 STILL = 1e-6  # of the answers' magnitude
@@ -36,8 +38,12 @@ class _Pool:
 
 def of_model(lab: Lab) -> Sensitivity:
     """Raises NotRun without a model, or rows that it can run."""
-    runner = ModelRunner(lab.model, lab.signature)
+    runner: Run = ModelRunner(lab.model, lab.signature)
     pool = _pool(lab, _known_rows(lab))
+    bases, others = unpacked(pool.bases), unpacked(pool.others)
+    packed = next(iter(pool.bases)) if bases and others and set(bases) == set(others) else ""
+    if bases and others and packed:
+        runner, pool = packing(runner, packed), _Pool(pool.source, bases, others)
     base = runner(pool.bases)
     if not base:
         raise NotRun("the model cannot run the rows")
@@ -47,10 +53,18 @@ def of_model(lab: Lab) -> Sensitivity:
         source=pool.source,
         rows=len(next(iter(pool.bases.values()))),
         distinct=kinds_of(base),
-        features=[_effect(runner, pool, base, feature, BASES, residuals[at]) for at, feature in enumerate(features)],
+        features=[
+            _inside(packed, _effect(runner, pool, base, feature, BASES, residuals[at]))
+            for at, feature in enumerate(features)
+        ],
         golden_rows=golden_rows,
         left_out=left_out,
     )
+
+
+def _inside(packed: str, found: FeatureEffect) -> FeatureEffect:
+    """``found`` as a feature of the tf.Examples of input ``packed``, if they were looked into."""
+    return found.model_copy(update={"input": packed, "is_input": False}) if packed else found
 
 
 def of_endpoint(lab: Lab) -> EndpointSensitivity:
@@ -104,7 +118,8 @@ def _features(lab: Lab, pool: _Pool) -> tuple[list[Feature], int]:
     found: list[Feature] = []
     for group in groups(pool.bases, names_of(lab)):
         whole = group.features[0].column is None
-        if whole or (not group.is_tensor and pool.bases[group.features[0].input].dtype.kind == "f"):
+        is_numbers = pool.bases[group.features[0].input].dtype.kind == "f"
+        if whole or (is_numbers and (not group.is_tensor or len(group.features) <= MAX_CHANNELS)):
             found += group.features
     wholes = [feature for feature in found if feature.column is None]
     columns = [feature for feature in found if feature.column is not None]
@@ -183,6 +198,9 @@ def _residuals(lab: Lab, run: Run, features: Sequence[Feature]) -> tuple[list[fl
         batch, truth = golden_pool(lab)
     except NotRun:
         return none
+    batch = unpacked(batch) or batch
+    if any(feature.input not in batch for feature in features):
+        return none
     computed = run(batch)
     rows = len(next(iter(truth.values())))
     if not computed or rows < MIN_GOLDEN or not Matcher(truth, computed).wrong(computed).any():
@@ -194,9 +212,15 @@ def _residuals(lab: Lab, run: Run, features: Sequence[Feature]) -> tuple[list[fl
     found: list[float] = []
     for feature in features:
         values = feature.of(batch).reshape(rows, -1)
-        usable = values.dtype.kind in "fiu" and values.shape[1] == 1
-        found.append(max(_goes_with(values[:, 0].astype(np.float64), each) for each in missing.T) if usable else 0.0)
+        said = _summaries(values) if values.dtype.kind in "fiu" else []
+        found.append(max((_goes_with(one, each) for one in said for each in missing.T), default=0.0))
     return found, rows
+
+
+def _summaries(values: Array) -> list[Array]:
+    """A number; of a channel its mean, its first and its last value."""
+    numbers = values.astype(np.float64)
+    return [numbers[:, 0]] if numbers.shape[1] == 1 else [numbers.mean(axis=1), numbers[:, 0], numbers[:, -1]]
 
 
 def _goes_with(feature: Array, missing: Array) -> float:

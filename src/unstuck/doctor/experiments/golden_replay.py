@@ -1,6 +1,8 @@
 """Are the golden answers given, by the local model and by the endpoint? If not, what of the inputs explains it?"""
 
 import itertools
+from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -10,10 +12,11 @@ from unstuck.doctor.experiments.answer_pairs import pairs_of
 from unstuck.doctor.experiments.comparing import shown
 from unstuck.doctor.experiments.endpoint_state import serving
 from unstuck.doctor.experiments.explaining import Matcher, Run, Search, kinds_of, other_outputs
+from unstuck.doctor.experiments.input_scaling import input_scaling
 from unstuck.doctor.experiments.naming import names_of
 from unstuck.doctor.experiments.rearranging import search_maps
 from unstuck.doctor.experiments.running import EndpointRunner, ModelRunner, gathered
-from unstuck.doctor.experiments.transformations import Array, Arrays, groups, hypotheses
+from unstuck.doctor.experiments.transformations import Array, Arrays, Batch, Hypothesis, groups, hypotheses
 from unstuck.doctor.lab import Lab, rows_of
 from unstuck.errors import UnstuckError
 from unstuck.pipeline.checks import UNPREPARED
@@ -88,6 +91,36 @@ def _look(lab: Lab, search: Search, runner: Run, truth: Arrays, computed: Arrays
     if not search.found and limit != ALONE_HYPOTHESES:
         for group in groups(search.batch, names_of(lab)):
             search_maps(search, runner, group, truth, copies=False)
+    if not search.found and isinstance(runner, ModelRunner):
+        _look_behind(lab, search)
+
+
+def _look_behind(lab: Lab, search: Search) -> None:
+    """What is undone behind the normalisation that the graph begins with."""
+    for alias, spec in lab.signature.inputs.items():
+        try:
+            traced = lab.traced()
+            scaling = input_scaling(
+                traced, traced.graph(lab.signature.name), lab.signature.name, spec, lab.signature.inputs
+            )
+        except (NotRun, UnstuckError):
+            return
+        if scaling is not None and alias in search.batch:
+            factor, offset = scaling
+            search.try_all(
+                replace(each, apply=_behind(each, alias, factor, offset))
+                for each in hypotheses({alias: search.batch[alias]}, {}, names_of(lab))
+                if each.can_undo
+            )
+
+
+def _behind(hypothesis: Hypothesis, alias: str, factor: Array, offset: Array) -> Callable[[Arrays], Batch]:
+    def apply(rows: Arrays) -> Batch:
+        own = rows[alias]
+        changed = hypothesis.apply({alias: own * factor + offset})[alias]
+        return dict(rows) | {alias: ((changed - offset) / factor).astype(own.dtype)}
+
+    return apply
 
 
 def _facts(search: Search, batch: Arrays, truth: Arrays, computed: Arrays) -> dict[str, object]:

@@ -7,6 +7,7 @@ from math import prod
 import numpy as np
 
 from unstuck.doctor.evidence.feature_profile import Moved
+from unstuck.doctor.experiments.arrangement import rearranged_axes
 from unstuck.doctor.experiments.transformations import Array, layouts
 
 MAX_CHANNELS = 4
@@ -27,6 +28,8 @@ def moved_axes(alias: str, sent: Array, trained: Array) -> Iterator[Moved]:
     found = found or _pictures(alias, sent, trained)
     if found is not None:
         yield found
+    else:
+        yield from rearranged_axes(alias, sent, trained)
 
 
 def _channels(alias: str, sent: Array, trained: Array) -> Moved | None:

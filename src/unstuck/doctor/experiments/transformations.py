@@ -241,7 +241,7 @@ def layouts(alias: str, values: Array) -> Iterator[Hypothesis]:
     """Axes in another order, read in another order, reversed, or with their channels in another order."""
     shape = values.shape[1:]
     size = prod(shape) if shape else 1
-    views = [shape] if len(shape) > 1 else list(_pictures(size))
+    views = [shape] if len(shape) > 1 else list(pictures_of(size))
     for view in views:
         places = np.arange(size).reshape(view)
         for order, what in _orders(places):
@@ -257,7 +257,8 @@ def _layout(alias: str, order: Array, what: str) -> Hypothesis:
     return Hypothesis("layout", f"{alias} arrives {what}", alias, (), apply, order=tuple(order.tolist()))
 
 
-def _pictures(size: int) -> Iterator[tuple[int, ...]]:
+def pictures_of(size: int) -> Iterator[tuple[int, ...]]:
+    """The shapes of square pictures that have ``size`` elements."""
     for channels in (1, 3, 4):
         side = isqrt(size // channels)
         if side >= MIN_SIDE and side * side * channels == size and (channels > 1 or size >= 64):

@@ -8,7 +8,8 @@ Why it happens
 
 How it decides
     Answers that are the reference's once the feature is replaced by a constant; or a feature that, moved, never moves
-    the endpoint's answer, though it moves the model's, or though the endpoint's golden answers are wrong. From outside
+    the endpoint's answer, though it moves the model's, or though the endpoint's golden answers are wrong. Inside of the
+    model, a feature, a channel, or a feature of its tf.Examples that moves nothing and ranks its errors. From outside
     alone, a whole input that never moves an answer while others do. From the client's side: a feature that has one
     value in all requests, a default that training has not, and that the model uses.
 

@@ -9,8 +9,9 @@ Why it happens
 
 How it decides
     As swapped-features does, with rearrangements of axes and channels. From requests and training data alone: each
-    picture's channels (means, deviations, differences) and the mean picture are compared; an order that fits training
-    where the order as sent does not is proof.
+    picture's channels (means, deviations, differences) and the mean picture are compared, and how channels run along
+    each axis (slope, roughness, skew of the steps; Hotelling's test); an order that fits training where the order as
+    sent does not is proof.
 
 How to fix it
     Transpose before sending, or declare ``reverse_channels``, ``channels_first`` or ``reshape`` in a pipeline.

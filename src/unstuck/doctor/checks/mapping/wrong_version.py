@@ -7,7 +7,8 @@ Why it happens
     A pinned version in the server's configuration, a replica that was not restarted, a label that was not moved.
 
 How it decides
-    Answers that are not those of the version in question are compared with those of the base path's other versions.
+    Answers that are not those of the version in question are compared with those of the base path's other versions;
+    where every answer is one of two versions', and at least a fifth of them the other's, a replica was left behind.
     Over gRPC, an answer names its version.
 
 How to fix it

@@ -10,7 +10,8 @@ Why it happens
 
 How it decides
     Every way from each input to each output is followed through functions, loops and branches. Ops whose result depends
-    only on the shape of what they take (``Shape``, ``ZerosLike``) carry nothing.
+    only on the shape of what they take (``Shape``, ``ZerosLike``) carry nothing. And the model is run on varied rows: a
+    loop that never turns, or a branch that is never taken, whose own results would vary, cuts its inputs off.
 
 How to fix it
     Export again from a function that computes the output of its argument, and check with ``unstuck inspect``.
@@ -23,7 +24,13 @@ When it is wrong
 from collections.abc import Iterator
 
 from unstuck.doctor.check import Case, Fault, Location, NotTested, Outcome, RuledOut, check
+from unstuck.doctor.dying import numbers, place, short
+from unstuck.doctor.evidence.deaths import Death
+from unstuck.doctor.evidence.judging import judged
 from unstuck.doctor.evidence.model_graph import ModelGraph
+from unstuck.doctor.evidence.op_kinds import BRANCHES, LOOPS
+from unstuck.doctor.evidence.samples import ALIVE, UNRUN
+from unstuck.doctor.evidence.variation import VariationTrace
 
 FIX = (
     "Export again from a function that computes the output of its argument: "
@@ -44,7 +51,7 @@ NUMBERS = ("float", "double", "half", "bfloat16")
         "mapping/dropped-feature",
     )
 )
-def disconnected_input(graph: ModelGraph) -> Iterator[Outcome]:
+def disconnected_input(graph: ModelGraph, trace: VariationTrace | None) -> Iterator[Outcome]:
     if graph.load_error:
         yield NotTested(f"the model cannot be loaded: {graph.load_error}")
         return
@@ -75,8 +82,25 @@ def disconnected_input(graph: ModelGraph) -> Iterator[Outcome]:
             confidence=0.9,
             location=Location(input=", ".join(lost)),
         )
+    elif cut_off := [death for death in judged(trace) if death.kind == "disconnected"] if trace else []:
+        yield from map(_cut_off, cut_off)
     else:
         yield RuledOut("Every input reaches an output.", {"reaches": graph.reaches})
+
+
+def _cut_off(death: Death) -> Fault:
+    if death.tensor.op in BRANCHES:
+        what = "a branch of which is never taken"
+    else:
+        what = "a loop that never turns" if death.tensor.op in LOOPS else "which takes their shape only"
+    return Fault(
+        why=f"Output {death.output!r} takes its inputs only through {place(death)}, {what}: the inputs have no "
+        f"effect, for all rows of the {death.pool} inputs.",
+        evidence=numbers(death),
+        fix="Export with what lets it run (its condition, its count of steps), or call its layers without it.",
+        confidence=0.9,
+        location=Location(node=short(death.tensor.node), layer=death.layer or None, output=death.output),
+    )
 
 
 def _graph(**reaches: list[str]) -> ModelGraph:
@@ -85,6 +109,8 @@ def _graph(**reaches: list[str]) -> ModelGraph:
 
 CASES = (
     Case("a constant output", (_graph(y=[]),), "fault"),
+    Case("a loop that never turns", (_graph(y=["a", "b"]), UNRUN), "fault"),
+    Case("the outputs vary", (_graph(y=["a", "b"]), ALIVE), "ruled-out"),
     Case("both inputs are used", (_graph(y=["a", "b"]),), "ruled-out"),
     Case("each head uses another input, and names are constant", (_graph(y=["a"], z=["b"], names=[]),), "ruled-out"),
 )
