@@ -21,7 +21,7 @@ from unstuck.pipeline.steps import STEPS
 
 SCOPE = "unstuck_pipeline"
 _STEP_NAMES = {kind: name for name, kind in STEPS.items()}
-_STATE = frozenset({
+STATE = frozenset({
     "VarHandleOp", "Variable", "VariableV2", "HashTable", "HashTableV2", "MutableHashTable", "MutableHashTableV2",
     "MutableDenseHashTableV2", "MutableHashTableOfTensorsV2",
 })  # fmt: skip
@@ -84,7 +84,7 @@ def _imported(graph: Any, signature: Signature, prepared: Mapping[str, Any]) -> 
     replaced = {
         tensor.name: tensor
         for node in part.node
-        if node.op in _STATE
+        if node.op in STATE
         for tensor in graph.get_operation_by_name(node.name).outputs
     }
     replaced.update({spec.name: prepared[alias] for alias, spec in signature.inputs.items()})

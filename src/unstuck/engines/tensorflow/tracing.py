@@ -18,7 +18,7 @@ from unstuck.engines.tensorflow.files import ASSETS, Files
 from unstuck.engines.tensorflow.inlining import inlined
 from unstuck.engines.tensorflow.layers import layers_of, sources
 from unstuck.engines.tensorflow.meta_graph import node_name
-from unstuck.engines.tensorflow.pipeline import wrap
+from unstuck.engines.tensorflow.pipeline import STATE, wrap
 from unstuck.engines.tensorflow.runtime import tf
 from unstuck.engines.tensorflow.tables import tables
 from unstuck.errors import Code, EngineError, LoadFailed
@@ -29,10 +29,6 @@ from unstuck.pipeline.schema import Pipeline
 SCOPE = "unstuck_trace"
 MAX_KEYS = 200_000
 LARGE_CONSTANT = 16  # elements from which a constant is a weight
-STATE = frozenset({
-    "VarHandleOp", "Variable", "VariableV2", "HashTable", "HashTableV2", "MutableHashTable", "MutableHashTableV2",
-    "MutableDenseHashTableV2", "MutableHashTableOfTensorsV2",
-})  # fmt: skip
 _FRAMES = frozenset({"Enter", "RefEnter", "Switch", "RefSwitch"})
 _FRAME_ENDS = frozenset({"Exit", "RefExit", "Merge", "RefMerge"})
 _TURNS = frozenset({"Enter", "RefEnter", "NextIteration", "RefNextIteration"})
