@@ -56,6 +56,20 @@ class FakeModel:
     version: int = 7
     mergeable: frozenset[str] = frozenset()
     watch: Any = None
+    observers: Any = ()
+
+
+@dataclass
+class RunRecorder:
+    """Keeps what a RunObserver hears, as lists."""
+
+    heard: list[Any] = field(default_factory=list)
+
+    def ran(self, signature: Signature, inputs: Arrays, outputs: Arrays, rows: Any) -> None:
+        def lists(arrays: Arrays) -> Any:
+            return {alias: array.tolist() for alias, array in arrays.items()}
+
+        self.heard.append((signature.name, lists(inputs), lists(outputs), list(rows)))
 
 
 @dataclass

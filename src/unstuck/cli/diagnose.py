@@ -14,7 +14,9 @@ from rich.console import Console
 from unstuck import engines
 from unstuck.cli import output
 from unstuck.config import flags
+from unstuck.config.flag_values import read_bool
 from unstuck.config.flags import Flag, FlagError, Flags
+from unstuck.config.serve_flags import TAGS
 from unstuck.core.models import ModelSpec
 from unstuck.doctor import run as doctor
 from unstuck.doctor.endpoint import Endpoint
@@ -92,7 +94,7 @@ def _file(name: str, text: str) -> Flag[Path | None]:
 
 
 def _switch(name: str, text: str) -> Flag[bool]:
-    return Flag(name, flags.read_bool, False, "", text, boolean=True)
+    return Flag(name, read_bool, False, "", text, boolean=True)
 
 
 MODEL: Flag[Path | None] = Flag("model", _path, None, "PATH", "the model that is, or should be, served")
@@ -112,7 +114,20 @@ FORCE = _switch("force", "overwrite the pipeline")
 SAVE = _file("save-evidence", "where to keep what was measured")
 EVIDENCE = _file("evidence", "decide from what was measured")
 
-ASKED = (MODEL, REQUESTS, TRAINING, GOLDEN, SIGNATURE, SERVER_LOG, CGROUP, PIPELINE, flags.TAGS, TIMEOUT, LOAD, SAVE)
+ASKED = (
+    MODEL,
+    REQUESTS,
+    TRAINING,
+    GOLDEN,
+    SIGNATURE,
+    SERVER_LOG,
+    CGROUP,
+    PIPELINE,
+    TAGS,
+    TIMEOUT,
+    LOAD,
+    SAVE,
+)
 FLAGS = cast("tuple[Flag[object], ...]", (*ASKED, FORMAT, OUTPUT, APPLY, FORCE, EVIDENCE, flags.HELP))
 
 
@@ -263,7 +278,7 @@ def question(given: Flags) -> Question:
         timeout_s=given.get(TIMEOUT),
         load=given.get(LOAD),
         pipeline_file=given.get(PIPELINE),
-        tags=given.get(flags.TAGS),
+        tags=given.get(TAGS),
     )
 
 

@@ -7,6 +7,7 @@ from typing import cast
 
 from unstuck.cli import output
 from unstuck.config import flags
+from unstuck.config.flag_values import read_bool
 from unstuck.config.flags import Flag
 from unstuck.doctor.check import Case, Check, all_checks
 from unstuck.doctor.findings import CAUSES, STAGES, UNKNOWN
@@ -19,7 +20,7 @@ Usage: unstuck explain [CAUSE] [--markdown]
 
 Prints what a cause is that unstuck diagnose names, why it happens, how it is told from others, and how to fix it.
 Without CAUSE, lists all of them. --markdown prints every page as one Markdown document."""
-MARKDOWN = Flag("markdown", flags.read_bool, False, "", "every page as one Markdown document", boolean=True)
+MARKDOWN = Flag("markdown", read_bool, False, "", "every page as one Markdown document", boolean=True)
 FLAGS = cast("tuple[Flag[object], ...]", (MARKDOWN, flags.HELP))
 _OF_UNKNOWN = (
     "the answers to varied inputs are the same, for no reason that is legitimate, and no cause is proven by what was "

@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from unstuck.cli.on_disk import Found, find
-from unstuck.config import flags
+from unstuck.config import flags, serve_flags
+from unstuck.config.flag_values import read_bool
 from unstuck.config.flags import Flag, FlagError, Flags
 from unstuck.core.signatures import DEFAULT_SIGNATURE, Signature
 from unstuck.data import open_data
@@ -81,10 +82,10 @@ MAP = Flag("map", _input_and_names, ("", ()), "INPUT=COLUMN,…", "the columns t
 FEATURES = Flag("features", _names, (), "COLUMN,…", "the columns that make the only input")
 SIGNATURE = Flag("signature", str, DEFAULT_SIGNATURE, "NAME", "the signature to prepare")
 OUT = Flag("out", str, "", "FOLDER", "where to write")
-FORCE = Flag("force", flags.read_bool, False, "", "overwrite files that are there", boolean=True)
+FORCE = Flag("force", read_bool, False, "", "overwrite files that are there", boolean=True)
 FLAGS = cast(
     "tuple[Flag[object], ...]",
-    (DATA, NORMALISE, TEXT, SIZE, MAP, FEATURES, SIGNATURE, OUT, FORCE, flags.TAGS, flags.HELP),
+    (DATA, NORMALISE, TEXT, SIZE, MAP, FEATURES, SIGNATURE, OUT, FORCE, serve_flags.TAGS, flags.HELP),
 )
 
 
@@ -100,7 +101,7 @@ def run(arguments: Sequence[str]) -> int:
         return 0
     if len(given.positional) != 1 or not given.get(DATA):
         raise FlagError("Expected one MODEL and --training-data=FILE.", hint=HELP_HINT)
-    found = find(given.positional[0], given.get(flags.TAGS))
+    found = find(given.positional[0], given.get(serve_flags.TAGS))
     folder = _folder(found, given.get(OUT))
     refuse_to_overwrite(folder, (PLACE.name, PROFILE.name), force=given.get(FORCE))
     signatures = found.engine.inspect(found.version.path).signatures

@@ -12,7 +12,8 @@ import orjson
 from unstuck.cli import calls
 from unstuck.cli.endpoint import Endpoint
 from unstuck.cli.on_disk import find
-from unstuck.config import flags
+from unstuck.config import flags, serve_flags
+from unstuck.config.flag_values import read_bool
 from unstuck.config.flags import Flag, FlagError
 from unstuck.config.settings import DEFAULT_GRPC_PORT, DEFAULT_REST_PORT
 from unstuck.core.inspection import Inspection, why_not_batched
@@ -21,8 +22,8 @@ from unstuck.core.signatures import Signature, TensorSpec
 WIDTH = 80
 _TOGETHER = "\N{NO-BREAK SPACE}"
 MAX_BODY = 60  # of a request that is written out; a longer one is made by Python
-JSON: Flag[bool] = Flag("json", flags.read_bool, False, "", "print everything as JSON", boolean=True)
-FLAGS: tuple[Flag[object], ...] = (JSON, flags.TAGS, flags.HELP)  # type: ignore[assignment]
+JSON: Flag[bool] = Flag("json", read_bool, False, "", "print everything as JSON", boolean=True)
+FLAGS: tuple[Flag[object], ...] = (JSON, serve_flags.TAGS, flags.HELP)  # type: ignore[assignment]
 
 USAGE = """\
 Usage: unstuck inspect PATH [--json] [--saved_model_tags=TAGS]
@@ -59,7 +60,7 @@ def run(arguments: Sequence[str]) -> int:
             f"Expected one path or URL, got {len(parsed.positional)}.", hint="unstuck inspect --help says more."
         )
     (where,) = parsed.positional
-    subject = _served(where) if "://" in where else _on_disk(where, parsed.get(flags.TAGS))
+    subject = _served(where) if "://" in where else _on_disk(where, parsed.get(serve_flags.TAGS))
     try:
         if parsed.get(JSON):
             print(orjson.dumps(as_json(subject), option=orjson.OPT_INDENT_2).decode())

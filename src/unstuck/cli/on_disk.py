@@ -3,7 +3,9 @@
 from dataclasses import dataclass, replace
 
 from unstuck import engines
-from unstuck.config import flags
+from unstuck.config.flags import parse
+from unstuck.config.serve_flags import SERVE_FLAGS
+from unstuck.config.serving import server_config
 from unstuck.core.servables import Engine
 from unstuck.engines.tensorflow import TensorFlowEngine
 from unstuck.errors import LoadFailed
@@ -26,7 +28,7 @@ def find(where: str, tags: tuple[str, ...]) -> Found:
         SetupError: no such folder, or no versions in it.
         LoadFailed: no engine knows what is there.
     """
-    (model,) = flags.server_config(flags.parse([where])).models
+    (model,) = server_config(parse([where], SERVE_FLAGS)).models
     installed = [_configured(engine, tags) for engine in engines.installed()]
     path = model.base_path
     is_version = any(engine.recognises(path) for engine in installed)

@@ -17,7 +17,8 @@ from unstuck.cli.endpoint import Endpoint
 from unstuck.cli.on_disk import find
 from unstuck.client.clients import Client
 from unstuck.client.inputs import bind
-from unstuck.config import flags
+from unstuck.config import flags, serve_flags
+from unstuck.config.flag_values import read_bool
 from unstuck.config.flags import Flag, FlagError
 from unstuck.core.signatures import DEFAULT_SIGNATURE, Signature, Tensor, Tensors, TensorSpec
 from unstuck.errors import InputNames, SetupError, UnknownSignature, WrongType, did_you_mean, nearest
@@ -38,8 +39,8 @@ MAX_SHOWN = 60
 SIGNATURE = Flag("signature", str, DEFAULT_SIGNATURE, "NAME", "the signature to call")
 INPUT = Flag("input", str, "", "NAME=VALUE", "a value of one row", repeatable=True)
 CSV = Flag("csv", str, "", "FILE", "rows of a CSV file")
-JSON = Flag("json", flags.read_bool, False, "", "print the outputs as JSON", boolean=True)
-FLAGS = cast("tuple[Flag[object], ...]", (SIGNATURE, INPUT, CSV, JSON, flags.TAGS, flags.HELP))
+JSON = Flag("json", read_bool, False, "", "print the outputs as JSON", boolean=True)
+FLAGS = cast("tuple[Flag[object], ...]", (SIGNATURE, INPUT, CSV, JSON, serve_flags.TAGS, flags.HELP))
 
 Call = Callable[[dict[str, object]], Tensors]
 
@@ -62,7 +63,7 @@ def run(arguments: Sequence[str]) -> int:
     name, file = given.get(SIGNATURE), given.get(CSV)
     with ExitStack() as stack:
         served = "://" in where
-        signature, call = _served(stack, where, name) if served else _on_disk(where, name, given.get(flags.TAGS))
+        signature, call = _served(stack, where, name) if served else _on_disk(where, name, given.get(serve_flags.TAGS))
         rows = _from_csv(Path(file), signature) if file else _from_inputs(given.all(INPUT), signature)
         outputs = call({alias: _batched(values, signature.inputs[alias]) for alias, values in rows.items()})
         if given.get(JSON):

@@ -14,7 +14,9 @@ import uvloop
 from unstuck import __version__
 from unstuck.cli.calls import call
 from unstuck.cli.memory import keep_freed_buffers
-from unstuck.config import flags
+from unstuck.config import serve_flags as flags
+from unstuck.config.flags import FlagError, parse
+from unstuck.config.serving import server_config
 from unstuck.config.settings import ServerConfig
 from unstuck.core.models import State
 from unstuck.core.signatures import Signature
@@ -38,7 +40,7 @@ def run(program: str, arguments: Sequence[str], rest_port_default: int | None) -
     Raises:
         UnstuckError: the flags or what they name cannot be served.
     """
-    parsed = flags.parse(arguments)
+    parsed = parse(arguments, flags.SERVE_FLAGS, flags.NOT_BUILT)
     if rest_port_default is not None and not parsed.has(flags.REST_PORT):
         parsed.values[flags.REST_PORT.name] = [rest_port_default]
     if parsed.get(flags.HELP):
@@ -47,9 +49,9 @@ def run(program: str, arguments: Sequence[str], rest_port_default: int | None) -
     if parsed.get(flags.VERSION):
         print(_versions())
         return 0
-    config = flags.server_config(parsed)
+    config = server_config(parsed)
     if not (config.rest_port or config.grpc_port or config.grpc_socket_path):
-        raise flags.FlagError(
+        raise FlagError(
             "Nothing to listen on: REST and gRPC are off.", hint="Give one a port: --port=8500 or --rest_api_port=8501."
         )
     keep_freed_buffers()

@@ -116,11 +116,12 @@ class JsonPredictRequests:
     Attributes:
         signature_name: always the default one.
         warnings: always none; a body that would get one is not bound together with others.
+        counts: the rows of each body.
     """
 
     signature_name: str
     warnings: list[str]
-    _counts: list[int]
+    counts: list[int]
     _rows: list[Json]
     _dense: DenseBody | None
 
@@ -143,7 +144,7 @@ class JsonPredictRequests:
 
     def encode(self, outputs: Tensors) -> list[bytes]:
         """The answer's body for each request. Raises UnwritableOutput as ``encode`` does, for the first that cannot."""
-        counts = self._counts
+        counts = self.counts
         if len(outputs) == 1:
             ((alias, array),) = outputs.items()
             if array.dtype.kind in "fiub" and array.ndim == 2 and array.size and len(array) == sum(counts):

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from unstuck.core.inspection import Inspection
 from unstuck.core.models import ModelSpec
+from unstuck.core.observers import RunObserver
 from unstuck.core.signatures import Signature, Tensor, Tensors
 
 
@@ -108,6 +109,11 @@ class AvailableModel(Protocol):
 
     @property
     def watch(self) -> InputWatch | None: ...
+
+    @property
+    def observers(self) -> Sequence[RunObserver]:
+        """Who hears of each of its runs."""
+        ...
 
 
 class Models(Protocol):

@@ -133,6 +133,8 @@ def infer(models: Models, tasks: Sequence[Task], examples: Sequence[bytes]) -> l
     for method, signature, outputs in zip(methods, signatures, runs, strict=True):
         with errors_about(model, signature):
             answered.append(Answered(model, signature, method.result(outputs, len(examples))))
+        for observer in model.observers:
+            observer.ran(signature, dict.fromkeys(signature.inputs, tensor), outputs, ())
     return answered
 
 

@@ -35,12 +35,14 @@ class PreparedCall:
         signature: the signature called.
         inputs: its tensors by alias.
         warnings: what was sent and not used, or not as declared; the caller must be told.
+        rows: of each call, where this one stands for several.
     """
 
     model: AvailableModel
     signature: Signature
     inputs: Tensors
     warnings: list[str]
+    rows: Sequence[int] = ()
 
     def key(self, calls: int = 1) -> tuple[str, int, str, int]:
         """Calls with one key do about the same work: the version, the signature, and the size class of their inputs.
@@ -66,9 +68,13 @@ class PreparedCall:
             EngineError: the framework failed; its message names model and signature, as does any error of ``encode``.
         """
         try:  # written out, not errors_about: this is every call's path
-            return encode(self.model.servable.run(self.signature, self.inputs))
+            outputs = self.model.servable.run(self.signature, self.inputs)
+            encoded = encode(outputs)
         except UnstuckError as error:
             raise about(self.model, self.signature, error) from error
+        for observer in self.model.observers:
+            observer.ran(self.signature, self.inputs, outputs, self.rows)
+        return encoded
 
 
 def prepare(

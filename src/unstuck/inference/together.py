@@ -29,10 +29,13 @@ def run_together(calls: Sequence[PreparedCall]) -> list[dict[str, Tensor]]:
     first = calls[0]
     inputs = {alias: np.concatenate([call.inputs[alias] for call in calls]) for alias in first.inputs}
     outputs = first.model.servable.run(first.signature, inputs)
-    ends = list(accumulate(len(next(iter(call.inputs.values()))) for call in calls))
+    rows = [len(next(iter(call.inputs.values()))) for call in calls]
+    ends = list(accumulate(rows))
     for alias, array in outputs.items():
         if array.ndim == 0 or len(array) != ends[-1]:
             raise EngineError(f"Output {alias!r} has {array.shape} for {ends[-1]} rows.", code=Code.INTERNAL)
+    for observer in first.model.observers:
+        observer.ran(first.signature, inputs, outputs, rows)
     return [
         {alias: array[start:end] for alias, array in outputs.items()}
         for start, end in zip([0, *ends[:-1]], ends, strict=True)

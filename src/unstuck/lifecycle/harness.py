@@ -2,10 +2,11 @@
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from unstuck.core.observers import RunObserver
 from unstuck.core.servables import InputWatch, Loader, Servable
 from unstuck.errors import LoadFailed, UnstuckError
 from unstuck.lifecycle.leases import Lease
@@ -27,6 +28,7 @@ class AvailableVersion:
     servable: Servable
     mergeable: frozenset[str] = frozenset()
     watch: InputWatch | None = None
+    observers: Sequence[RunObserver] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,7 @@ class Accepted:
 
     mergeable: frozenset[str] = frozenset()
     watch: InputWatch | None = None
+    observers: Sequence[RunObserver] = ()
 
 
 LoaderOf = Callable[[str, VersionPath], Loader]
@@ -91,7 +94,9 @@ class Harness:
         except BaseException:
             loader.unload()
             raise
-        return loader, AvailableVersion(self.name, self.version, servable, accepted.mergeable, accepted.watch)
+        return loader, AvailableVersion(
+            self.name, self.version, servable, accepted.mergeable, accepted.watch, accepted.observers
+        )
 
     def has_healed(self) -> bool:
         """Whether the files of a failed version have changed, and changed no more since the last time it was asked."""

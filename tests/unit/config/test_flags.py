@@ -2,13 +2,15 @@ from pathlib import Path
 
 import pytest
 
-from unstuck.config import flags
-from unstuck.config.flags import NOT_BUILT, SERVE_FLAGS, FlagError, parse, server_config
+from unstuck.config import serve_flags as flags
+from unstuck.config.flags import FlagError, parse
+from unstuck.config.serve_flags import NOT_BUILT, SERVE_FLAGS
+from unstuck.config.serving import server_config
 from unstuck.config.settings import AUTO_PORT, ServerConfig
 
 
 def config(*arguments):
-    return server_config(parse(arguments))
+    return server_config(parse(arguments, SERVE_FLAGS))
 
 
 @pytest.mark.parametrize(
@@ -111,7 +113,7 @@ def test_a_flag_sets_its_value(arguments, field, value, flags_first):
 )
 def test_a_wrong_flag_is_refused(arguments, says):
     with pytest.raises(FlagError) as caught:
-        parse(["/m", *arguments])
+        parse(["/m", *arguments], SERVE_FLAGS, NOT_BUILT)
     assert says in str(caught.value)
 
 
@@ -119,7 +121,7 @@ def test_a_wrong_flag_is_refused(arguments, says):
 @pytest.mark.parametrize("form", ["--{}", "--{}=1"])
 def test_a_flag_of_tensorflow_servings_that_is_not_built_is_refused_not_ignored(name, form):
     with pytest.raises(FlagError, match=f"--{name} is a flag of TensorFlow Serving that is not built yet"):
-        parse([form.format(name)])
+        parse([form.format(name)], SERVE_FLAGS, NOT_BUILT)
 
 
 def test_every_flag_is_described_and_none_is_both_built_and_not():
@@ -202,7 +204,7 @@ def test_models_that_cannot_be_told_are_refused(arguments, says):
 
 
 def test_values_fall_back_to_the_defaults():
-    parsed = parse(["--strict_inputs"])
+    parsed = parse(["--strict_inputs"], SERVE_FLAGS)
     assert parsed.has(flags.STRICT)
     assert not parsed.has(flags.CORS)
     assert (parsed.get(flags.STRICT), parsed.get(flags.CORS), parsed.all(flags.OP_LIBRARY)) == (True, False, ())

@@ -3,7 +3,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
-from fakes import FakeModel, FakeModels, FakeServable, signature, spec
+from fakes import FakeModel, FakeModels, FakeServable, RunRecorder, signature, spec
 
 from unstuck.core.dtypes import FLOAT, STRING
 from unstuck.core.models import ModelSpec
@@ -112,6 +112,22 @@ def test_an_error_of_the_engine_or_of_encoding_names_the_model_and_keeps_its_cod
 
 
 MERGEABLE = {"mergeable": frozenset({"serving_default"})}
+
+
+def test_observers_hear_of_a_run_once_it_is_answered():
+    observer = RunRecorder()
+    call(Request(COLUMN), model(observers=[observer])).run(lambda outputs: outputs)
+    assert observer.heard == [("serving_default", {"x": [[1], [1]]}, {"y": [[2], [2]]}, [])]
+
+
+def test_observers_hear_nothing_of_a_run_that_is_not_answered():
+    def fail(_):
+        raise EngineError("cannot be written", code=Code.INTERNAL)
+
+    observer = RunRecorder()
+    with pytest.raises(EngineError):
+        call(Request(COLUMN), model(observers=[observer])).run(fail)
+    assert observer.heard == []
 
 
 def test_only_a_proven_signature_is_merged_and_only_as_declared():

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from fakes import FakeModel, FakeServable, signature, spec
+from fakes import FakeModel, FakeServable, RunRecorder, signature, spec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -98,6 +98,15 @@ def test_each_call_gets_its_own_rows_back(xs):
         np.testing.assert_array_equal(outputs["n"], x.sum(axis=1))
         assert outputs["y"].shape == x.shape
     assert len(served.servable.runs) == 1
+
+
+def test_observers_hear_of_one_run_and_of_the_rows_of_each_call():
+    observer = RunRecorder()
+    served = model(lambda inputs: {"y": inputs["x"], "n": inputs["x"]})
+    served.observers = [observer]
+    run_together([call(np.float32([[1, 2]]), served), call(np.float32([[3, 4], [5, 6]]), served)])
+    joined = [[1, 2], [3, 4], [5, 6]]
+    assert observer.heard == [("serving_default", {"x": joined}, {"y": joined, "n": joined}, [1, 2])]
 
 
 @given(st.lists(st.lists(st.binary(max_size=3), max_size=4), min_size=1, max_size=6))

@@ -79,6 +79,7 @@ class PredictCalls:
             return False
         try:
             call = prepare(self._models, spec, together, tentative=True)
+            call.rows = together.counts
             key = call.key(len(waiting))
             if not call.is_mergeable or not self._placement.is_short(key):
                 return False
