@@ -22,16 +22,16 @@ def numbered_folders(base_path: Path) -> list[VersionPath]:
     Raises:
         SetupError: the folder does not exist, or cannot be read.
     """
-    if not base_path.is_dir():
-        what = "does not exist" if base_path.suffix and not base_path.exists() else "is not a folder"
-        raise SetupError(f"{base_path} {what}.", hint=_nearest_existing(base_path))
     try:
-        children = sorted(base_path.iterdir())
+        children = sorted(base_path.iterdir()) if base_path.is_dir() else []
     except OSError as error:
         raise SetupError(f"{base_path} cannot be read: {error.strerror}.") from None
     found = {  # of 007 and 7 it is 7, as in TensorFlow Serving
         int(child.name): child for child in children if child.name.isascii() and child.name.isdigit() and child.is_dir()
     }
+    if not base_path.is_dir():  # asked last: it may have been moved away since
+        what = "does not exist" if base_path.suffix and not base_path.exists() else "is not a folder"
+        raise SetupError(f"{base_path} {what}.", hint=_nearest_existing(base_path))
     return [VersionPath(version, found[version]) for version in sorted(found)]
 
 

@@ -1,7 +1,9 @@
+from pathlib import Path
+
 import pytest
 
 from unstuck.errors import SetupError
-from unstuck.lifecycle.source import version_folder, versions_in
+from unstuck.lifecycle.source import numbered_folders, version_folder, versions_in
 
 
 def test_versions_are_the_numbered_folders_oldest_first(tmp_path):
@@ -58,3 +60,19 @@ def test_a_file_has_the_version_of_its_folder(tmp_path, folder, version):
     file.write_bytes(b"")
     found = version_folder(file)
     assert (found.version, found.path) == (version, file)
+
+
+def test_a_folder_that_is_moved_away_while_it_is_listed_is_missing_and_not_empty(tmp_path, monkeypatch):
+    base_path = tmp_path / "m"
+    (base_path / "1").mkdir(parents=True)
+    listed = Path.iterdir
+
+    def moved_meanwhile(path):
+        children = list(listed(path))
+        if path == base_path:
+            base_path.rename(tmp_path / "away")
+        return iter(children)
+
+    monkeypatch.setattr(Path, "iterdir", moved_meanwhile)
+    with pytest.raises(SetupError, match="is not a folder"):
+        numbered_folders(base_path)

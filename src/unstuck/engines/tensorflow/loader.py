@@ -8,7 +8,7 @@ from unstuck.core.servables import Loader, Servable
 from unstuck.core.signatures import Signature
 from unstuck.engines.tensorflow import graph, meta_graph, ops, pipeline
 from unstuck.engines.tensorflow.files import ASSETS, Files
-from unstuck.engines.tensorflow.runtime import close, tf
+from unstuck.engines.tensorflow.runtime import close, first_lines, tf
 from unstuck.engines.tensorflow.servable import SavedModelServable
 from unstuck.errors import LoadFailed
 from unstuck.pipeline import PLACE
@@ -58,7 +58,7 @@ class SavedModelLoader(Loader):
         except Exception as error:
             close(session)
             raise LoadFailed(
-                f"{self._path} cannot be loaded by TensorFlow {tf.__version__}: {_first_lines(error)}",
+                f"{self._path} cannot be loaded by TensorFlow {tf.__version__}: {first_lines(error)}",
                 may_pass=isinstance(error, (MemoryError, *_PASSING)),
             ) from error
         self._session = session
@@ -82,9 +82,3 @@ def _with_pipeline(
     session.run(initializers)
     stateless |= {name for name in signatures if name.removesuffix(UNPREPARED) in stateless}
     return with_python(SavedModelServable(session, signatures, stateless), declared, file.parent)
-
-
-def _first_lines(error: Exception) -> str:
-    """TensorFlow's message without its stack of Python frames and graph nodes."""
-    text = str(getattr(error, "message", "") or error)
-    return text.split("\n\n", maxsplit=1)[0].strip()[:1000]

@@ -68,6 +68,12 @@ meta_graph_pb2: Any = _meta_graph
 tf_optimizer: Any = _optimizer
 
 
+def first_lines(error: BaseException) -> str:
+    """TensorFlow's message without its stack of Python frames and graph nodes."""
+    text = str(getattr(error, "message", "") or error)
+    return text.split("\n\n", maxsplit=1)[0].strip()[:1000]
+
+
 def close(session: Any) -> None:
     """Closes it, and takes its graph apart: its cycles would keep the constants until the collector looks."""
     graphs: Any = _graphs

@@ -19,9 +19,9 @@ from unstuck.engines.tensorflow.inlining import inlined
 from unstuck.engines.tensorflow.layers import layers_of, sources
 from unstuck.engines.tensorflow.meta_graph import node_name
 from unstuck.engines.tensorflow.pipeline import STATE, wrap
-from unstuck.engines.tensorflow.runtime import tf
+from unstuck.engines.tensorflow.runtime import close, first_lines, tf
 from unstuck.engines.tensorflow.tables import tables
-from unstuck.errors import Code, EngineError, LoadFailed
+from unstuck.errors import Code, EngineError, LoadFailed, UnstuckError
 from unstuck.pipeline import PLACE
 from unstuck.pipeline.document import read_pipeline
 from unstuck.pipeline.schema import Pipeline
@@ -52,13 +52,16 @@ class TracedSavedModel(Traceable):
         try:
             with self._session.graph.as_default():
                 tf.compat.v1.saved_model.loader.load(self._session, list(tags), str(version_path))
+            beside = version_path / PLACE
+            if file := pipeline_file or (beside if beside.is_file() else None):
+                self._wrap(read_pipeline(file), file.parent)
+        except UnstuckError:
+            close(self._session)
+            raise
         except Exception as error:
-            self._session.close()
-            said = str(getattr(error, "message", "") or error).split("\n\n", maxsplit=1)[0].strip()[:1000]
+            close(self._session)
+            said = first_lines(error)
             raise LoadFailed(f"{version_path} cannot be loaded by TensorFlow {tf.__version__}: {said}") from error
-        beside = version_path / PLACE
-        if file := pipeline_file or (beside if beside.is_file() else None):
-            self._wrap(read_pipeline(file), file.parent)
         self._parts: dict[str, _Part] = {}
         self._tables: list[TableContents] | None = None
 
@@ -76,7 +79,7 @@ class TracedSavedModel(Traceable):
         return self._signatures
 
     def close(self) -> None:
-        self._session.close()
+        close(self._session)
 
     def graph(self, signature: str) -> TracedGraph:
         return self._part(signature).graph
