@@ -4,12 +4,14 @@ A case has a name, which names its signature too; its steps, its raw rows, and w
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
 
+from unstuck.engines.tensorflow import ENGINE
 from unstuck.engines.tensorflow.bake import bake
 from unstuck.engines.tensorflow.runtime import tf
 from unstuck.pipeline.document import read_pipeline
@@ -46,3 +48,29 @@ def baked(version_path: Path, pipeline_file: Path) -> Path:
     out = version_path.parent / "baked" / "1"
     bake(version_path, read_pipeline(pipeline_file), pipeline_file.parent, out)
     return out
+
+
+def by_engine(version_path, pipeline_file=None):
+    servable = replace(ENGINE, pipeline_file=pipeline_file).loader(version_path).load()
+    return lambda name, rows: servable.run(servable.signatures[name], {"x": rows})["y"]
+
+
+def by_loader(version_path):
+    session = tf.compat.v1.Session(graph=tf.Graph())
+    with session.graph.as_default():
+        defined = tf.compat.v1.saved_model.load(session, ["serve"], str(version_path)).signature_def
+    return lambda name, rows: session.run(defined[name].outputs["y"].name, {defined[name].inputs["x"].name: rows})
+
+
+def by_load(version_path):
+    signatures = tf.saved_model.load(str(version_path)).signatures
+    return lambda name, rows: np.asarray(signatures[name](x=tf.constant(rows))["y"])
+
+
+def assert_same(got: np.ndarray, wanted: np.ndarray) -> None:
+    assert (got.dtype, got.shape) == (wanted.dtype, wanted.shape)
+    if wanted.dtype.kind == "f":
+        np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-5)
+    else:
+        wrong = np.unique(np.nonzero(got != wanted)[0])
+        assert not wrong.size, f"{wrong.size} rows, such as {wrong[0]}: {got[wrong[0]]!r}, not {wanted[wrong[0]]!r}"

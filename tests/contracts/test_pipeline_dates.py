@@ -5,9 +5,7 @@ from functools import cache
 
 import numpy as np
 import pytest
-from pipeline_cases import baked as baked_of
-from pipeline_cases import expected, export
-from test_pipeline_steps import assert_same, by_engine, by_load, by_loader
+from pipeline_cases import assert_same, expected, export
 
 from unstuck.errors import Code, EngineError
 from unstuck.pipeline.date_format import PARTS
@@ -190,25 +188,6 @@ def files_of(tmp_path_factory):
 
 def clean(form):
     return form.replace("%", "").replace(":", "").replace("-", "")
-
-
-@pytest.fixture(scope="module")
-def served(files_of):
-    """``served(name, rows)``: what the pipeline's model answers."""
-    return by_engine(*files_of)
-
-
-@pytest.fixture(scope="module")
-def baked(files_of):
-    return baked_of(*files_of)
-
-
-@pytest.fixture(scope="module", params=["served", by_engine, by_loader, by_load])
-def answered(request):
-    """``answered(name, rows)``: served, or baked and loaded in one of the ways that there are."""
-    if request.param == "served":
-        return request.getfixturevalue("served")
-    return request.param(request.getfixturevalue("baked"))
 
 
 @pytest.mark.parametrize("name", CASES)

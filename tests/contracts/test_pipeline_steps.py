@@ -3,18 +3,14 @@
 import io
 import re
 import string
-from dataclasses import replace
 from functools import cache
 
 import numpy as np
 import pytest
-import yaml
+from pipeline_cases import assert_same, by_engine, by_load, by_loader, export
 
-from unstuck.engines.tensorflow import ENGINE
-from unstuck.engines.tensorflow.bake import bake
 from unstuck.engines.tensorflow.runtime import tf
 from unstuck.errors import EngineError
-from unstuck.pipeline.document import read_pipeline
 from unstuck.pipeline.steps import STEPS
 
 ROWS, IMAGES = 10_000, 200
@@ -282,60 +278,13 @@ def raw(name: str) -> np.ndarray:
     return CASES[name][1]()
 
 
-def dtype_of(array: np.ndarray) -> str:
-    return "string" if array.dtype == object else array.dtype.name
-
-
 @pytest.fixture(scope="module")
 def files_of(tmp_path_factory):
     """The model, which gives back what it gets, by signature; and its pipeline file."""
     folder = tmp_path_factory.mktemp("pipeline")
-    specs = {name: tf.TensorSpec([None, *expected(name).shape[1:]], dtype_of(expected(name)), "x") for name in CASES}
-    call = tf.function(lambda x: {"y": tf.identity(x)})
-    signatures = {name: call.get_concrete_function(x=spec) for name, spec in specs.items()}
-    tf.saved_model.save(tf.Module(), str(folder / "1"), signatures=signatures)
-    declared = {
-        name: {
-            "raw": {"x": {"dtype": dtype_of(raw(name)), "shape": [*raw(name).shape[1:]]}},
-            "inputs": {"x": {"from": "x", "steps": steps}},
-        }
-        for name, (steps, *_) in CASES.items()
-    }
-    (folder / "pipeline.yaml").write_text(yaml.safe_dump({"signatures": declared}))
+    paths = export(folder, CASES)
     (folder / "words.txt").write_text("\n".join(WORDS) + "\n", encoding="utf-8")
-    return folder / "1", folder / "pipeline.yaml"
-
-
-def by_engine(version_path, pipeline_file=None):
-    servable = replace(ENGINE, pipeline_file=pipeline_file).loader(version_path).load()
-    return lambda name, rows: servable.run(servable.signatures[name], {"x": rows})["y"]
-
-
-def by_loader(version_path):
-    session = tf.compat.v1.Session(graph=tf.Graph())
-    with session.graph.as_default():
-        defined = tf.compat.v1.saved_model.load(session, ["serve"], str(version_path)).signature_def
-    return lambda name, rows: session.run(defined[name].outputs["y"].name, {defined[name].inputs["x"].name: rows})
-
-
-def by_load(version_path):
-    signatures = tf.saved_model.load(str(version_path)).signatures
-    return lambda name, rows: np.asarray(signatures[name](x=tf.constant(rows))["y"])
-
-
-@pytest.fixture(scope="module")
-def served(files_of):
-    """``served(name, rows)``: what the pipeline's model answers."""
-    return by_engine(*files_of)
-
-
-def assert_same(got: np.ndarray, wanted: np.ndarray) -> None:
-    assert (got.dtype, got.shape) == (wanted.dtype, wanted.shape)
-    if wanted.dtype.kind == "f":
-        np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-5)
-    else:
-        wrong = np.unique(np.nonzero(got != wanted)[0])
-        assert not wrong.size, f"{wrong.size} rows, such as {wrong[0]}: {got[wrong[0]]!r}, not {wanted[wrong[0]]!r}"
+    return paths
 
 
 def test_no_kind_of_step_is_forgotten():
@@ -369,14 +318,6 @@ def test_a_file_that_is_no_image_fails_the_call(served, name):
     for content in (b"", b"no image", files()[1][:40]):
         with pytest.raises(EngineError):
             served(name, np.array([files()[0], content], object))
-
-
-@pytest.fixture(scope="module")
-def baked(files_of):
-    version_path, pipeline_file = files_of
-    out = version_path.parent / "baked" / "1"
-    bake(version_path, read_pipeline(pipeline_file), pipeline_file.parent, out)
-    return out
 
 
 @pytest.fixture(scope="module", params=[by_engine, by_loader, by_load])

@@ -9,19 +9,8 @@ from functools import cache
 import numpy as np
 import pytest
 import sentencepiece
-from pipeline_cases import baked as baked_of
-from pipeline_cases import expected, export
-from test_pipeline_steps import (
-    WORDS,
-    assert_same,
-    by_engine,
-    by_keras,
-    by_load,
-    by_loader,
-    padded,
-    texts,
-    words,
-)
+from pipeline_cases import assert_same, by_engine, by_load, by_loader, expected, export
+from test_pipeline_steps import WORDS, by_keras, padded, texts, words
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
 from unstuck.pipeline.document import PipelineError
@@ -215,16 +204,6 @@ def files_of(tmp_path_factory):
     (assets / "own.txt").write_text("?\na\n_ab\nab\nb\n_a\n")
     (assets / "words.txt").write_text("\r\n".join(WORDS) + "\r\n", encoding="utf-8", newline="")
     return version_path, pipeline_file
-
-
-@pytest.fixture(scope="module")
-def served(files_of):
-    return by_engine(*files_of)
-
-
-@pytest.fixture(scope="module")
-def baked(files_of):
-    return baked_of(*files_of)
 
 
 @pytest.fixture(scope="module", params=[by_engine, by_loader, by_load])

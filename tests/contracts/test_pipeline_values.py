@@ -6,25 +6,8 @@ from functools import cache
 
 import numpy as np
 import pytest
-from pipeline_cases import baked as baked_of
-from pipeline_cases import expected, export
-from test_pipeline_steps import (
-    WORDS,
-    assert_same,
-    by_engine,
-    by_keras,
-    by_load,
-    by_loader,
-    by_tf_image,
-    files,
-    floats,
-    ids,
-    padded,
-    pixels,
-    scores,
-    texts,
-    words,
-)
+from pipeline_cases import assert_same, expected, export
+from test_pipeline_steps import WORDS, by_keras, by_tf_image, files, floats, ids, padded, pixels, scores, texts, words
 
 from unstuck.engines.tensorflow.runtime import tf
 from unstuck.errors import Code, EngineError
@@ -195,25 +178,6 @@ def files_of(tmp_path_factory):
     (folder / "words.txt").write_text("\n".join(WORDS) + "\n", encoding="utf-8")
     (folder / "integers.txt").write_text("".join(f"{each}\n" for each in INTEGERS))
     return paths
-
-
-@pytest.fixture(scope="module")
-def served(files_of):
-    """``served(name, rows)``: what the pipeline's model answers."""
-    return by_engine(*files_of)
-
-
-@pytest.fixture(scope="module")
-def baked(files_of):
-    return baked_of(*files_of)
-
-
-@pytest.fixture(scope="module", params=["served", by_engine, by_loader, by_load])
-def answered(request):
-    """``answered(name, rows)``: served, or baked and loaded in one of the ways that there are."""
-    if request.param == "served":
-        return request.getfixturevalue("served")
-    return request.param(request.getfixturevalue("baked"))
 
 
 @pytest.mark.parametrize("name", CASES)
