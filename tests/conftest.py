@@ -11,6 +11,7 @@ import pytest
 import uvloop
 
 from unstuck.config.settings import AUTO_PORT, ModelConfig, ServerConfig
+from unstuck.core.locations import location
 from unstuck.errors import UnstuckError
 from unstuck.server import Server
 
@@ -70,10 +71,10 @@ def serve() -> Iterator[ServeFunction]:
     """``serve({"name": base_path, …}, **settings)``: a running server; stopped when the session ends."""
     running: list[RunningServer] = []
 
-    def start(models: Mapping[str, Path], **settings: Any) -> RunningServer:
+    def start(models: Mapping[str, Path | str], **settings: Any) -> RunningServer:
         aliases = {"rest_api_enable_cors_support": "cors"}
         config = ServerConfig(
-            models=tuple(ModelConfig(name, Path(path)) for name, path in models.items()),
+            models=tuple(ModelConfig(name, location(str(path))) for name, path in models.items()),
             host="127.0.0.1",
             **{
                 "rest_port": AUTO_PORT,

@@ -73,10 +73,14 @@ class UnstuckError(Exception):
         message: what was expected, what came, where.
         hint: what to do about it; may be empty.
         cause: the diagnosis cause code of the same fault; may be empty.
+        model: the model's name in the call, where the call is not read by whoever answers it.
+        about: the version and the signature that were called, where it is known which.
     """
 
     code: Code = Code.UNKNOWN
     cause: str = ""
+    model: str = ""
+    about: tuple[int, str] | None = None
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)

@@ -4,31 +4,45 @@ import asyncio
 import gc
 import logging
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-from unstuck import engines
+from unstuck import __version__, engines
+from unstuck.acceptance.version_check import VersionCheck
 from unstuck.api.grpc.listener import GrpcAddresses, GrpcListener
 from unstuck.api.grpc.service import Admin, GrpcService
-from unstuck.api.rest.app import RestApp, RestOptions
+from unstuck.api.rest.app import Page, RestApp, RestOptions
 from unstuck.api.rest.listener import RestListener
+from unstuck.api.rest.pages import metrics_page
+from unstuck.api.rest.statusz import STATUS_PATH, WHY_NOT_MERGED, Addresses, StatusPage
 from unstuck.batching.proof import why_not_mergeable
 from unstuck.config.model_config_file import models_in, read_text
 from unstuck.config.settings import AUTO_PORT, OnSkew, ServerConfig
-from unstuck.config.tls import read_tls_config
+from unstuck.config.tls import checked_tls_config, read_tls_config
 from unstuck.core.models import ModelConfig, State, VersionStatus
-from unstuck.core.observers import VersionObserver
+from unstuck.core.observers import RunObserver, VersionObserver
 from unstuck.core.servables import Engine, InputWatch, Loader, Servable
-from unstuck.engines.tensorflow import TensorFlowEngine, compile_stage
-from unstuck.errors import LoadFailed, UnstuckError
+from unstuck.engines.preparing import loader
+from unstuck.engines.tensorflow import SessionOptions, TensorFlowEngine
+from unstuck.engines.tflite import TfLiteEngine
+from unstuck.errors import UnstuckError
 from unstuck.lifecycle.catalogue import Catalogue
-from unstuck.lifecycle.harness import Accepted
+from unstuck.lifecycle.harness import Accepted, AvailableVersion
 from unstuck.lifecycle.manager import Manager, ManagerOptions
 from unstuck.lifecycle.policies import Policy, availability_preserving, resource_preserving
 from unstuck.lifecycle.polling import Repeated, Source
-from unstuck.lifecycle.source import VersionPath, versions_in
+from unstuck.lifecycle.remote import RemoteModels
+from unstuck.lifecycle.remote_look import RemoteLook
+from unstuck.lifecycle.source import VersionPath
+from unstuck.monitor.constant_log import ConstantLog, diagnose_command
+from unstuck.monitor.diversity import DiversityMonitor
+from unstuck.monitor.events import EventHistory
+from unstuck.monitor.monitoring import Monitoring, MonitoringOptions
+from unstuck.monitor.request_log import RequestLogs
+from unstuck.monitor.versions import skewed_rows
 from unstuck.pipeline import PLACE, PROFILE
 
 log = logging.getLogger(__name__)
@@ -55,13 +69,27 @@ class Server(VersionObserver):
             SetupError: no such folder, no versions in it, labels that cannot be given, or a port that is taken.
         """
         self._config = config
-        self._engines = [_configured(engine, config) for engine in engines.installed()]
+        installed = engines.installed(prefer_tflite=config.prefer_tflite)
+        self._engines = [_configured(engine, config) for engine in installed]
         self._failed: Failed | None = None
         self._stopped = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self.models = Manager(self._loader_of, self._accept, _manager_options(config), [self])
-        self._source = Source(self.models, self._is_version, config.poll_wait_s)
+        self._monitoring = Monitoring(_monitoring_options(config), __version__)
+        self._history = EventHistory()
+        told = ConstantLog(self._history, lambda name, version: self._addresses().target(name, version))
+        self._diversity = DiversityMonitor(told) if config.answer_diversity else None
+        if self._diversity:
+            self._monitoring.sources.append(self._diversity)
+        self._check = VersionCheck(warmup_iterations=config.warmup_iterations, golden_rows=config.golden_rows)
+        self._request_logs = RequestLogs(
+            lambda: self.plan, max_bytes=config.request_log_bytes, redacted=config.request_log_redact
+        )
+        self._monitoring.sources += [self._check, self._request_logs]
+        observers = [self, self._monitoring.versions, self._history]
+        self.models = Manager(self._loader_of, self._accept, _manager_options(config), observers)
+        remote = RemoteLook(RemoteModels(self._is_version, config.model_cache_dir), config.remote_poll_wait_s)
+        self._source = Source(self.models, self._is_version, config.poll_wait_s, remote)
         self._catalogue = Catalogue(self.models, self._source, allow_unavailable_labels=config.allow_unavailable_labels)
         self._config_file: ConfigFile | None = None
         if config.model_config_file:
@@ -73,17 +101,27 @@ class Server(VersionObserver):
             self._plan(config.models)
         self._listener = None
         if config.rest_port:
-            self._listener = RestListener(config.host, 0 if config.rest_port == AUTO_PORT else config.rest_port)
+            file, flag = config.rest_tls_config_file, "rest_ssl_config_file"
+            tls = checked_tls_config(file, flag) if file else None
+            self._listener = RestListener(config.host, 0 if config.rest_port == AUTO_PORT else config.rest_port, tls)
         threads = WORKERS_PER_CPU * (os.cpu_count() or 1)
         self._workers = ThreadPoolExecutor(config.rest_threads or threads, thread_name_prefix="unstuck-rest")
         self._grpc_workers = ThreadPoolExecutor(config.grpc_threads or threads, thread_name_prefix="unstuck-grpc")
-        self._rest = RestApp(self.models, self._workers, _rest_options(config))
+        pages: dict[str, Page] = dict.fromkeys(config.metrics_paths, metrics_page(self._monitoring.page()))
+        pages[STATUS_PATH] = StatusPage(
+            __version__, self._addresses, lambda: self.plan, self.models, self._history, self._diversity
+        )
+        self._rest = RestApp(self.models, self._workers, _rest_options(config), pages, self._monitoring.calls)
         try:
             self._grpc = self._grpc_listener() if config.grpc_port or config.grpc_socket_path else None
         except UnstuckError:
             if self._listener:
                 self._listener.close()
             raise
+
+        grpc = self._grpc
+        self._monitoring.watch_in_flight(lambda: {"rest": self._rest.in_flight, "grpc": grpc.in_flight if grpc else 0})
+        self._monitoring.sources.append(skewed_rows(self.models.available))
 
     @property
     def plan(self) -> tuple[ModelConfig, ...]:
@@ -105,8 +143,13 @@ class Server(VersionObserver):
         """Which front end serves gRPC: ``native`` or ``grpcio``; empty where none does."""
         return self._grpc.front if self._grpc else ""
 
+    def _addresses(self) -> Addresses:
+        config, tls = self._config, (bool(self._config.rest_tls_config_file), bool(self._config.ssl_config_file))
+        return Addresses(config.host, self.rest_port, self.grpc_port, config.grpc_socket_path, *tls)
+
     async def start(self) -> None:
         """Answers requests from now on; readiness follows once the models are loaded."""
+        self._request_logs.start()
         if self._listener:
             self._listener.start(self._rest)
         if self._grpc:
@@ -166,6 +209,8 @@ class Server(VersionObserver):
         self._workers.shutdown(wait=self._rest.in_flight == 0, cancel_futures=True)
         self._grpc_workers.shutdown(wait=False, cancel_futures=True)
         await asyncio.to_thread(self.models.stop, UNLOAD_TIMEOUT_S)
+        await asyncio.to_thread(self._request_logs.stop)
+        await asyncio.to_thread(self._monitoring.stop)
 
     def _grpc_listener(self) -> GrpcListener:
         config = self._config
@@ -182,34 +227,51 @@ class Server(VersionObserver):
             strict_inputs=config.strict_inputs,
             tensor_content=config.tensor_content,
             admin=Admin(self._catalogue.reload, _platforms(self._engines), config.allow_remote_admin),
+            observer=self._monitoring.calls,
         )
         return GrpcListener(addresses, service, self._grpc_workers, has_health=config.grpc_health)
 
     def _plan(self, models: tuple[ModelConfig, ...]) -> None:
         if self._config.poll_wait_s >= 0:
             for model in models:  # a path on the command line may be mistyped; one in a file may be filled later
-                if not self._is_version(model.base_path):
-                    versions_in(model.base_path)
+                self._source.check(model)
         self._catalogue.set_models(models)
 
     def _is_version(self, path: Path) -> bool:
         return any(engine.recognises(path) for engine in self._engines)
 
     def _loader_of(self, name: str, found: VersionPath) -> Loader:
+        self._monitoring.versions.load_begins(name, found.version, found.path)
         platform = next((model.platform for model in self.plan if model.name == name), "")
-        for engine in self._engines:
-            if engine.recognises(found.path):
-                if platform not in ("", engine.platform):
-                    raise LoadFailed(
-                        f"{found.path} is of the platform {engine.platform!r}, and model_platform says {platform!r}."
-                    )
-                return _loader(engine, found.path, self._config.pipeline_files.get(name))
-        raise _unrecognised(found.path)
+        engine = engines.engine_of(found.path, self._engines, platform)
+        return loader(engine, found.path, self._config.pipeline_files.get(name))
 
     def _accept(self, name: str, found: VersionPath, servable: Servable) -> Accepted:
         """What a loaded version must pass before it serves."""
-        del name
-        return Accepted(_mergeable(servable), _watch(found.path, self._config.on_skew, servable))
+        config = self._config
+        passed = self._check.check(AvailableVersion(name, found.version, servable), found.path)
+        why_not_merged = _why_not_merged(servable)
+        observers: list[RunObserver] = [self._request_logs.observer(name, found.version, servable.signatures)]
+        notices: Mapping[str, str] = {}
+        if self._diversity:
+            target = self._addresses().target(name, found.version)
+            command_of = partial(diagnose_command, target)
+            answers = self._diversity.watch(name, found.version, servable.signatures, command_of)
+            observers.append(answers)
+            notices = answers.notices
+        return Accepted(
+            frozenset(signature for signature, reason in why_not_merged.items() if not reason),
+            _watch(found.path, config.on_skew, servable),
+            observers,
+            {**self._facts(name, found), **passed, WHY_NOT_MERGED: why_not_merged},
+            notices,
+        )
+
+    def _facts(self, name: str, found: VersionPath) -> dict[str, object]:
+        engine = next(each for each in self._engines if each.recognises(found.path))
+        beside = found.path / PLACE
+        pipeline = self._config.pipeline_files.get(name) or (beside if beside.is_file() else None)
+        return {"engine": engine.platform, "path": str(found.path), "pipeline": str(pipeline) if pipeline else None}
 
 
 class ConfigFile:
@@ -256,19 +318,6 @@ class ConfigFile:
             self._text, self._said = text, ""
 
 
-def _loader(engine: Engine, path: Path, pipeline_file: Path | None) -> Loader:
-    """The engine's loader of ``path``, with the pipeline, if there is one, inside the graph or around the model."""
-    if isinstance(engine, TensorFlowEngine):
-        return replace(engine, pipeline_file=pipeline_file).loader(path)
-    beside = path / PLACE
-    file = pipeline_file or (beside if beside.is_file() else None)
-    if file is None:
-        return engine.loader(path)
-    from unstuck.pipeline.loader import PreparedLoader  # here, as it imports pydantic and PyYAML
-
-    return PreparedLoader(engine.loader(path), file, compile_stage)
-
-
 def _watch(path: Path, on_skew: OnSkew, servable: Servable) -> InputWatch | None:
     """What compares requests with the training profile in the version's folder; None where there is none."""
     profile = (path if path.is_dir() else path.parent) / PROFILE
@@ -279,11 +328,12 @@ def _watch(path: Path, on_skew: OnSkew, servable: Servable) -> InputWatch | None
     return watch_requests(profile, servable.signatures, on_skew)
 
 
-def _mergeable(servable: Servable) -> frozenset[str]:
+def _why_not_merged(servable: Servable) -> dict[str, str]:
+    """By signature; empty where calls are merged."""
     reasons = {name: why_not_mergeable(servable, each) for name, each in servable.signatures.items()}
     for name, reason in reasons.items():
         log.info("signature %r: calls are %s", name, f"not merged: {reason}" if reason else "merged")
-    return frozenset(name for name, reason in reasons.items() if not reason)
+    return reasons
 
 
 def _platforms(installed: Iterable[Engine]) -> tuple[str, ...]:
@@ -300,6 +350,15 @@ def _manager_options(config: ServerConfig) -> ManagerOptions:
     )
 
 
+def _monitoring_options(config: ServerConfig) -> MonitoringOptions:
+    return MonitoringOptions(
+        logged_calls=config.log_requests,
+        slow_ms=config.log_slow_ms,
+        tracing=config.tracing,
+        otel_endpoint=config.otel_endpoint,
+    )
+
+
 def _rest_options(config: ServerConfig) -> RestOptions:
     return RestOptions(
         timeout_s=config.rest_timeout_ms / 1000 if config.rest_timeout_ms > 0 else None,
@@ -311,27 +370,14 @@ def _rest_options(config: ServerConfig) -> RestOptions:
 
 def _configured(engine: Engine, config: ServerConfig) -> Engine:
     if isinstance(engine, TensorFlowEngine):
-        return replace(engine, tags=config.saved_model_tags, op_libraries=config.op_libraries)
-    return engine
-
-
-def _unrecognised(path: Path) -> LoadFailed:
-    inside = ", ".join(_listing(path)) or "nothing"
-    hint = "Export it with tf.saved_model.save(model, PATH) or model.export(PATH)."
-    if file := next(iter(sorted(path.glob("*.onnx"))), None):
-        hint = f"Call the file model.onnx, or serve it by itself: unstuck serve {file}"
-    if (path / "export.meta").exists():
-        hint = (
-            "This is a SessionBundle of TensorFlow before 1.0, which no longer loads anywhere: "
-            + hint[0].lower()
-            + hint[1:]
+        session = SessionOptions(
+            config_file=config.session_config_file,
+            intra_op_threads=config.intra_op_threads,
+            inter_op_threads=config.inter_op_threads,
+            gpu_memory_fraction=config.gpu_memory_fraction,
+            bfloat16=config.bfloat16,
         )
-    return LoadFailed(f"{path} has no saved_model.pb and no model.onnx; it has {inside}.", hint=hint)
-
-
-def _listing(path: Path) -> Iterator[str]:
-    for number, child in enumerate(sorted(path.iterdir()) if path.is_dir() else ()):
-        if number == 8:
-            yield "…"
-            return
-        yield child.name
+        return replace(engine, tags=config.saved_model_tags, op_libraries=config.op_libraries, session=session)
+    if isinstance(engine, TfLiteEngine) and config.tflite_interpreters:
+        return replace(engine, interpreters=config.tflite_interpreters)
+    return engine

@@ -211,7 +211,7 @@ def test_a_file_of_another_name_in_a_version_is_named(serve, tmp_path):
     path = onnx_models.half_plus_two(tmp_path / "m")
     (path / "model.onnx").rename(path / "other.onnx")
     (failure,) = serve({"m": tmp_path / "m"}).failures
-    assert "has no saved_model.pb and no model.onnx; it has other.onnx." in failure.message
+    assert "has no saved_model.pb, model.onnx or model.tflite; it has other.onnx." in failure.message
     assert failure.hint == f"Call the file model.onnx, or serve it by itself: unstuck serve {path / 'other.onnx'}"
 
 

@@ -14,9 +14,10 @@ from unstuck.core.signatures import narrowed  # noqa: E402
 from unstuck.engines import installed  # noqa: E402
 from unstuck.engines.onnx import ENGINE as ONNX  # noqa: E402
 from unstuck.engines.tensorflow import ENGINE  # noqa: E402
+from unstuck.engines.tflite import ENGINE as TFLITE  # noqa: E402
 from unstuck.errors import Code, EngineError, LoadFailed, SetupError  # noqa: E402
 from unstuck.proto.wire import example_pb2  # noqa: E402
-from unstuck.testing import models, onnx_models  # noqa: E402
+from unstuck.testing import models, onnx_models, tflite_models  # noqa: E402
 from unstuck.testing.engine_contract import EngineContract  # noqa: E402
 
 EXAMPLE = example_pb2.Example(
@@ -68,6 +69,25 @@ class TestOnnx(EngineContract):
         with pytest.raises(EngineError, match=r"'c' holds bytes that are not UTF-8 \(b'.xff'\)") as caught:
             servable.run(signature, {**inputs, "c": np.array([b"\xff"] * 6, object)})
         assert caught.value.code is Code.INVALID_ARGUMENT
+
+
+class TestTfLite(EngineContract):
+    engine = TFLITE
+    framework = "ai_edge_litert"
+    one_input = (
+        (tflite_models.half_plus_two, np.array([[2], [3]], np.float32)),
+        (tflite_models.two_signatures, np.array([[2, 3]], np.float32)),
+    )
+    shout = bytes  # TensorFlow Lite has no op that puts text into capitals
+
+    @classmethod
+    def export(cls, base_path: Path) -> Path:
+        return tflite_models.multi_io(base_path)
+
+    @classmethod
+    def break_model(cls, version_path: Path) -> None:
+        file = version_path / "model.tflite"
+        file.write_bytes(file.read_bytes()[:100])
 
 
 def test_every_installed_engine_is_tested_here():

@@ -245,7 +245,7 @@ BROKEN = {
     "no variables": (no_variables, ["cannot be loaded by TensorFlow"]),
     "nothing in the version": (
         lambda path: (path / "1").mkdir(parents=True),
-        ["has no saved_model.pb and no model.onnx; it has nothing"],
+        ["has no saved_model.pb, model.onnx or model.tflite; it has nothing"],
     ),
     "no versions": (lambda path: (path / "assets").mkdir(parents=True), ["has no version folders", "it has assets"]),
     "no folder": (lambda path: None, ["is not a folder"]),
@@ -312,7 +312,7 @@ def test_a_grpc_port_in_use_ends_it_before_anything_is_loaded(run, model, front)
     ("arguments", "says"),
     [
         (["--rest_api_prot=1"], "Unknown flag --rest_api_prot. Did you mean --rest_api_port?"),
-        (["--enable_batching=true"], "--enable_batching is a flag of TensorFlow Serving that is not built yet"),
+        (["--enable_batching=true"], "--enable_batching cannot be used: calls are not yet batched over time"),
         (["--host=256.256.256.256"], "256.256.256.256"),
     ],
 )

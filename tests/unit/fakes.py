@@ -57,6 +57,7 @@ class FakeModel:
     mergeable: frozenset[str] = frozenset()
     watch: Any = None
     observers: Any = ()
+    notices: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -70,6 +71,22 @@ class RunRecorder:
             return {alias: array.tolist() for alias, array in arrays.items()}
 
         self.heard.append((signature.name, lists(inputs), lists(outputs), list(rows)))
+
+
+@dataclass
+class CallRecorder:
+    """Keeps what a CallObserver hears: the calls, and the headers of those that were answered."""
+
+    wants_headers: bool = False
+    heard: list[Any] = field(default_factory=list)
+    headers: list[Any] = field(default_factory=list)
+
+    def answered(self, calls: Any, headers: Any) -> None:
+        self.heard.append(calls)
+        self.headers.extend(headers)
+
+    def ended(self, call: Any) -> None:
+        self.heard.append(call)
 
 
 @dataclass

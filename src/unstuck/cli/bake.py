@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from unstuck.cli.on_disk import newest
 from unstuck.config.flags import Flag, FlagError, parse
+from unstuck.core.locations import RemotePath, location
 from unstuck.errors import SetupError
-from unstuck.lifecycle.source import versions_in
 
 USAGE = """\
 Usage: unstuck bake MODEL OUT --pipeline=FILE [--saved_model_tags=TAGS]
@@ -31,7 +32,7 @@ def run(arguments: Sequence[str]) -> int:
         return 0
     if len(given.positional) != 2:
         raise FlagError(f"Expected MODEL and OUT, got {len(given.positional)} paths.", hint="See unstuck bake --help.")
-    model, out = (Path(path).absolute() for path in given.positional)
+    model, out = location(given.positional[0]), Path(given.positional[1]).absolute()
     version = _version(model)
 
     from unstuck.engines.tensorflow.bake import bake
@@ -47,12 +48,11 @@ def run(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _version(model: Path) -> Path:
+def _version(model: Path | RemotePath) -> Path:
     from unstuck import engines
     from unstuck.engines.tensorflow import ENGINE
 
-    is_version = any(engine.recognises(model) for engine in engines.installed())
-    version = model if is_version else versions_in(model)[-1].path
+    version = newest(model, engines.installed()).path
     if not ENGINE.recognises(version):
         raise SetupError(
             f"{version} is no SavedModel, so no ops can become part of it.",

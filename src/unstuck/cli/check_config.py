@@ -7,9 +7,11 @@ from pathlib import Path
 from unstuck import engines
 from unstuck.config.model_config_file import CheckedConfig, check, read_text
 from unstuck.config.text_proto import Mistake
+from unstuck.core.locations import RemotePath
 from unstuck.core.models import ModelConfig, Specific
 from unstuck.core.servables import Engine
 from unstuck.errors import SetupError
+from unstuck.lifecycle.remote import RemoteModels, RemoteVersion
 from unstuck.lifecycle.source import VersionPath, chosen, version_folder, versions_in
 
 HELP = """\
@@ -17,6 +19,9 @@ Usage: unstuck check-config FILE
 
 Says what unstuck serve --model_config_file=FILE would serve, or everything that is wrong with the file and with the
 folders it names, each with its line. Loads nothing. The exit status is 1 if anything is wrong."""
+
+
+AnyVersion = VersionPath | RemoteVersion
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -53,10 +58,10 @@ def on_disk(checked: CheckedConfig, installed: Sequence[Engine]) -> Iterator[Mis
 def served(model: ModelConfig, installed: Sequence[Engine]) -> str:
     """One line about a model without problems: which versions, labels and platform."""
     versions = _chosen(model, installed)
+    found = {engine.platform for each in versions if (engine := _engine(each, installed))}
     listed = ", ".join(str(each.version) for each in versions)
     labels = "".join(f", {label!r} is {version}" for label, version in sorted(model.labels.items()))
-    platforms = sorted({_platform(each.path, installed) for each in versions})
-    return f"{model.name}: version {listed} of {model.base_path} ({', '.join(platforms)}){labels}"
+    return f"{model.name}: version {listed} of {model.base_path} ({', '.join(sorted(found))}){labels}"
 
 
 def _problems(model: ModelConfig, installed: Sequence[Engine]) -> Iterator[str]:
@@ -70,18 +75,34 @@ def _problems(model: ModelConfig, installed: Sequence[Engine]) -> Iterator[str]:
             listed = ", ".join(map(str, sorted(numbers)))
             yield f"{label!r} is a label of version {version}, but only {listed} would be served."
     for each in versions:
-        platform = _platform(each.path, installed)
-        if not platform:
-            yield f"{each.path} has no saved_model.pb and no model.onnx."
-        elif model.platform not in ("", platform):
-            yield f"model_platform is {model.platform!r}, but {each.path} is of the platform {platform!r}."
+        engine = _engine(each, installed)
+        if engine is None:
+            yield f"{_place(each)} has no saved_model.pb, model.onnx or model.tflite."
+        elif not engines.is_called(engine, model.platform):
+            yield f"model_platform is {model.platform!r}, but {_place(each)} is of the platform {engine.platform!r}."
 
 
-def _chosen(model: ModelConfig, installed: Sequence[Engine]) -> list[VersionPath]:
-    if _platform(model.base_path, installed):
-        return [version_folder(model.base_path)]
-    return chosen(versions_in(model.base_path), model.versions)
+def _chosen(model: ModelConfig, installed: Sequence[Engine]) -> Sequence[AnyVersion]:
+    base_path = model.base_path
+    if isinstance(base_path, RemotePath):
+        return chosen(
+            RemoteModels(lambda path: _recognising(path, installed) is not None).versions(base_path), model.versions
+        )
+    if _recognising(base_path, installed):
+        return [version_folder(base_path)]
+    return chosen(versions_in(base_path), model.versions)
 
 
-def _platform(path: Path, installed: Sequence[Engine]) -> str:
-    return next((engine.platform for engine in installed if engine.recognises(path)), "")
+def _place(version: AnyVersion) -> str:
+    return str(version if isinstance(version, RemoteVersion) else version.path)
+
+
+def _engine(version: AnyVersion, installed: Sequence[Engine]) -> Engine | None:
+    if isinstance(version, RemoteVersion):
+        with version.skeleton() as path:
+            return _recognising(path, installed)
+    return _recognising(version.path, installed)
+
+
+def _recognising(path: Path, installed: Sequence[Engine]) -> Engine | None:
+    return next((engine for engine in installed if engine.recognises(path)), None)

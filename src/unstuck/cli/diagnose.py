@@ -13,10 +13,13 @@ from rich.console import Console
 
 from unstuck import engines
 from unstuck.cli import output
+from unstuck.cli.on_disk import newest
+from unstuck.codecs import golden_json
 from unstuck.config import flags
 from unstuck.config.flag_values import read_bool
 from unstuck.config.flags import Flag, FlagError, Flags
 from unstuck.config.serve_flags import TAGS
+from unstuck.core.locations import RemotePath, location
 from unstuck.core.models import ModelSpec
 from unstuck.doctor import run as doctor
 from unstuck.doctor.endpoint import Endpoint
@@ -41,7 +44,8 @@ What to look at
   --model PATH            the SavedModel (a version's folder, or the base path of versions) or .onnx file
   --requests FILE         what clients send: one REST predict body a line
   --training-data FILE    inputs as in training: .npz, .jsonl, .csv, .parquet, .tfrecord
-  --golden FILE           known right answers: {"inputs": {NAME: rows}, "outputs": {NAME: rows}} a line
+  --golden FILE           known right answers: {"inputs": {NAME: rows}, "outputs": {NAME: rows}} a line;
+                          by default, those in the model's folder (unstuck record-golden)
   --signature NAME        the signature in question (the default one)
   --server-log FILE       log of tensorflow_model_server or unstuck serve
   --cgroup DIR            the cgroup folder of the server's container
@@ -89,6 +93,10 @@ def _path(text: str) -> Path:
     return Path(text).absolute()
 
 
+def _model(text: str) -> Path | RemotePath:
+    return location(text) if text else _path(text)
+
+
 def _file(name: str, text: str) -> Flag[Path | None]:
     return Flag(name, _path, None, "FILE", text)
 
@@ -97,7 +105,7 @@ def _switch(name: str, text: str) -> Flag[bool]:
     return Flag(name, read_bool, False, "", text, boolean=True)
 
 
-MODEL: Flag[Path | None] = Flag("model", _path, None, "PATH", "the model that is, or should be, served")
+MODEL: Flag[Path | RemotePath | None] = Flag("model", _model, None, "PATH", "the model that is, or should be, served")
 REQUESTS = _file("requests", "what clients send")
 TRAINING = _file("training-data", "inputs as in training")
 GOLDEN = _file("golden", "inputs with the answers known right")
@@ -271,7 +279,7 @@ def question(given: Flags) -> Question:
         versions=versions,
         requests=given.get(REQUESTS),
         training_data=given.get(TRAINING),
-        golden=given.get(GOLDEN),
+        golden=given.get(GOLDEN) or _golden_beside(model),
         server_log=given.get(SERVER_LOG),
         cgroup=cgroup,
         signature=given.get(SIGNATURE),
@@ -282,6 +290,14 @@ def question(given: Flags) -> Question:
     )
 
 
+def _golden_beside(model: Path | None) -> Path | None:
+    """The golden rows that travel with the model, if any do."""
+    if model is None:
+        return None
+    file = (model if model.is_dir() else model.parent) / golden_json.PLACE
+    return file if file.is_file() else None
+
+
 def _check_lines(flag: Flag[Path | None], path: Path | None) -> None:
     """A file of text must be JSON Lines; one of bytes is a TFRecord, for its reader to judge."""
     if path is None:
@@ -290,7 +306,7 @@ def _check_lines(flag: Flag[Path | None], path: Path | None) -> None:
         lines = path.read_bytes().split(b"\n")
     except OSError as error:
         raise SetupError(f"--{flag.name}={path} cannot be read: {error.strerror or error}.") from None
-    if b"\0" in lines[0]:
+    if b"\0" in b"\n".join(lines[:2]):  # a record's length may begin with the byte of a line's end
         return
     for number, line in enumerate(lines, 1):
         try:
@@ -302,9 +318,11 @@ def _check_lines(flag: Flag[Path | None], path: Path | None) -> None:
         raise SetupError(f"--{flag.name}={path} is empty.")
 
 
-def _versions(path: Path | None) -> dict[int, Path]:
+def _versions(path: Path | RemotePath | None) -> dict[int, Path]:
     if path is None:
         return {}
+    if isinstance(path, RemotePath):
+        path = newest(path, engines.installed()).path  # only that is copied
     if not path.exists():
         raise SetupError(f"--model={path} does not exist.")
     known = engines.installed()

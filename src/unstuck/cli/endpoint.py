@@ -21,6 +21,11 @@ _URL = re.compile(
 )
 
 
+def is_served(where: str) -> bool:
+    """Whether ``where`` is, or should be, the URL of a served model, and not a path, local or remote."""
+    return where.startswith(("http://", "https://", "grpc://", "grpcs://"))
+
+
 class Endpoint:
     """A model's URL, taken apart: ``http://host:8501/v1/models/m``, with ``/versions/1`` or ``/labels/stable``."""
 

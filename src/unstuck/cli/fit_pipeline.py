@@ -131,6 +131,7 @@ def run(arguments: Sequence[str]) -> int:
 def _folder(found: Found, out: str) -> Path:
     if out:
         return Path(out).absolute()
+    found.check_writable("--out=FOLDER")
     if found.version.path.is_file():
         raise FlagError(f"{found.version.path} is a file, which has no folder of its own.", hint="Give --out=FOLDER.")
     return found.version.path / PLACE.parent

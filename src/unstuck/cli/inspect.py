@@ -10,7 +10,7 @@ from urllib.parse import quote, urlsplit
 import orjson
 
 from unstuck.cli import calls
-from unstuck.cli.endpoint import Endpoint
+from unstuck.cli.endpoint import Endpoint, is_served
 from unstuck.cli.on_disk import find
 from unstuck.config import flags, serve_flags
 from unstuck.config.flag_values import read_bool
@@ -28,7 +28,7 @@ FLAGS: tuple[Flag[object], ...] = (JSON, serve_flags.TAGS, flags.HELP)  # type: 
 USAGE = """\
 Usage: unstuck inspect PATH [--json] [--saved_model_tags=TAGS]
 
-PATH is what unstuck serve takes: a SavedModel, an .onnx file, or a folder with
+PATH is what unstuck serve takes: a SavedModel, an .onnx or .tflite file, or a folder with
 numbered versions, of which the newest is shown. Or the URL of a served model:
 http://HOST:8501/v1/models/NAME, of this server or of TensorFlow Serving."""
 
@@ -60,7 +60,7 @@ def run(arguments: Sequence[str]) -> int:
             f"Expected one path or URL, got {len(parsed.positional)}.", hint="unstuck inspect --help says more."
         )
     (where,) = parsed.positional
-    subject = _served(where) if "://" in where else _on_disk(where, parsed.get(serve_flags.TAGS))
+    subject = _served(where) if is_served(where) else _on_disk(where, parsed.get(serve_flags.TAGS))
     try:
         if parsed.get(JSON):
             print(orjson.dumps(as_json(subject), option=orjson.OPT_INDENT_2).decode())

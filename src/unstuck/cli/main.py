@@ -12,12 +12,15 @@ USAGE = """\
 Usage: unstuck COMMAND [ARGUMENTS]
 
 Commands:
-  serve PATH…    serve SavedModels and ONNX models over TensorFlow Serving's API
+  serve PATH…    serve SavedModels, ONNX and TensorFlow Lite models over TensorFlow Serving's API
   inspect PATH   show a model's signatures, tables, assets and ops, and how to call it
   predict URL|PATH   try a model: --input NAME=VALUE, or --csv=FILE
   bake MODEL OUT --pipeline=FILE   write a SavedModel with its preparation inside
   fit-pipeline MODEL --training-data=FILE   learn a model's preparation, and what its inputs were, from training data
+  record-golden PATH --requests=FILE   keep a model's right answers beside it, to be checked at each load
   check-config FILE   say what a model config file would serve, or everything that is wrong with it
+  status URL   say whether a running server is well, and what is wrong if not
+  bench URL|PATH   measure how many requests a served model answers, and how fast
   diagnose [URL] [--model=PATH]   find out why a served model gives the same or a wrong prediction
   explain [CAUSE]   what a cause is that diagnose names, and how to fix it
 
@@ -29,7 +32,10 @@ COMMANDS = {
     "predict": "predict",
     "bake": "bake",
     "fit-pipeline": "fit_pipeline",
+    "record-golden": "record_golden",
     "check-config": "check_config",
+    "status": "status",
+    "bench": "bench",
     "diagnose": "diagnose",
     "explain": "explain",
 }

@@ -13,7 +13,7 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
-from unstuck.cli.endpoint import Endpoint
+from unstuck.cli.endpoint import Endpoint, is_served
 from unstuck.cli.on_disk import find
 from unstuck.client.clients import Client
 from unstuck.client.inputs import bind
@@ -62,7 +62,7 @@ def run(arguments: Sequence[str]) -> int:
     (where,) = given.positional
     name, file = given.get(SIGNATURE), given.get(CSV)
     with ExitStack() as stack:
-        served = "://" in where
+        served = is_served(where)
         signature, call = _served(stack, where, name) if served else _on_disk(where, name, given.get(serve_flags.TAGS))
         rows = _from_csv(Path(file), signature) if file else _from_inputs(given.all(INPUT), signature)
         outputs = call({alias: _batched(values, signature.inputs[alias]) for alias, values in rows.items()})

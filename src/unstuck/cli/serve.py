@@ -4,9 +4,9 @@ import asyncio
 import logging
 import os
 import signal
-import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
+from textwrap import wrap
 from urllib.parse import quote
 
 import uvloop
@@ -15,13 +15,15 @@ from unstuck import __version__
 from unstuck.cli.calls import call
 from unstuck.cli.memory import keep_freed_buffers
 from unstuck.config import serve_flags as flags
-from unstuck.config.flags import FlagError, parse
+from unstuck.config.flags import Accepted, FlagError, parse
+from unstuck.config.foreign_flags import FOREIGN_FLAGS
 from unstuck.config.serving import server_config
 from unstuck.config.settings import ServerConfig
 from unstuck.core.models import State
 from unstuck.core.signatures import Signature
 from unstuck.errors import UnstuckError
 from unstuck.lifecycle.manager import AvailableVersion
+from unstuck.monitor.log_lines import console, write_log_as
 from unstuck.server import Server
 
 ANYWHERE = ("0.0.0.0", "::")
@@ -40,7 +42,7 @@ def run(program: str, arguments: Sequence[str], rest_port_default: int | None) -
     Raises:
         UnstuckError: the flags or what they name cannot be served.
     """
-    parsed = parse(arguments, flags.SERVE_FLAGS, flags.NOT_BUILT)
+    parsed = parse(arguments, flags.SERVE_FLAGS, FOREIGN_FLAGS)
     if rest_port_default is not None and not parsed.has(flags.REST_PORT):
         parsed.values[flags.REST_PORT.name] = [rest_port_default]
     if parsed.get(flags.HELP):
@@ -55,12 +57,20 @@ def run(program: str, arguments: Sequence[str], rest_port_default: int | None) -
             "Nothing to listen on: REST and gRPC are off.", hint="Give one a port: --port=8500 or --rest_api_port=8501."
         )
     keep_freed_buffers()
+    write_log_as(config.log_format)
     if parsed.has(flags.CONFIG_FILE) and (parsed.has(flags.MODEL_NAME) or parsed.has(flags.MODEL_BASE_PATH)):
         _say("--model_name and --model_base_path are not used: --model_config_file says what is served.")
-    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    for flag in parsed.without_effect:
+        _say(f"--{flag.name} has no effect: {flag.why}.")
     logging.getLogger("unstuck.versions").setLevel(logging.INFO)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_serve(config))
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(_serve(config))
+    except UnstuckError as error:
+        if config.log_format == "text":
+            raise
+        console.error(error)
+        return 1
 
 
 async def _serve(config: ServerConfig) -> int:
@@ -106,19 +116,20 @@ def _stop_signals() -> "asyncio.Queue[signal.Signals]":
 
 def _report(error: UnstuckError, failed: list[UnstuckError]) -> None:
     failed.append(error)
-    print(f"unstuck: {error}", file=sys.stderr, flush=True)
+    console.error(error)
 
 
 def _say(text: str) -> None:
-    print(text, flush=True)
+    console.info(text)
 
 
 def _served(server: Server, config: ServerConfig) -> str:
     host = "localhost" if config.host in ANYWHERE else config.host
-    address = f"{host}:{server.rest_port}" if server.rest_port else ""
+    scheme = "https" if config.rest_tls_config_file else "http"
+    address = f"{scheme}://{host}:{server.rest_port}" if server.rest_port else ""
     lines = [""]
     if server.rest_port:
-        lines.append(f"  REST    http://{address}   (bound to {config.host}; ready: /readyz, live: /healthz)")
+        lines.append(f"  REST    {address}   (bound to {config.host}; ready: /readyz, live: /healthz)")
     if server.grpc_port:
         tls = ", TLS" if config.ssl_config_file else ""
         lines.append(f"  gRPC    {host}:{server.grpc_port}   (bound to {config.host}; {server.grpc_front}{tls})")
@@ -143,7 +154,7 @@ def _signature_lines(address: str, model: AvailableVersion, signature: Signature
     gives = ", ".join(f"{alias}: {spec}" for alias, spec in signature.outputs.items())
     lines = [f"    {signature.name}: {takes} -> {gives}"]
     if address:
-        lines.append(f"      {call(signature, f'http://{address}/v1/models/{quote(model.name)}:predict')}")
+        lines.append(f"      {call(signature, f'{address}/v1/models/{quote(model.name)}:predict')}")
     return lines
 
 
@@ -151,14 +162,20 @@ def _help(program: str) -> str:
     lines = [
         f"Usage: {program} [NAME=]PATH… [FLAGS]",
         "",
-        "PATH is a version's folder, one with numbered versions in it, or an .onnx file.",
+        "PATH is a version's folder, one with numbered versions in it, or an .onnx or .tflite file; or such a URL as",
+        "s3://bucket/name.",
         "",
     ]
-    for flag in flags.SERVE_FLAGS:
-        left = f"--{flag.name}" if flag.boolean else f"--{flag.name}={flag.metavar}"
-        lines.append(f"  {left:38} {flag.text}")
-    lines += ["", "TensorFlow Serving's other flags are refused until they are built; none is ignored silently."]
-    return "\n".join(lines)
+    for title, group in flags.GROUPS.items():
+        lines.append(f"{title}:")
+        for flag in group:
+            left = f"--{flag.name}" if flag.boolean else f"--{flag.name}={flag.metavar}"
+            first, *rest = wrap(flag.text, 80)
+            lines += [f"  {left:38} {first}"] if len(left) <= 38 else [f"  {left}", f"  {'':38} {first}"]
+            lines += [f"  {'':38} {line}" for line in rest]
+        lines.append("")
+    accepted = [f"--{flag.name}" for flag in FOREIGN_FLAGS if isinstance(flag, Accepted)]
+    return "\n".join([*lines, *wrap(f"Taken from TensorFlow Serving, without effect: {', '.join(accepted)}.", 110)])
 
 
 def _versions() -> str:

@@ -1,5 +1,6 @@
 """Where a server is: ``http://host:8501``, ``https://host/behind/a/path``, ``grpc://host:8500``, ``grpcs://host``."""
 
+import ipaddress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -17,13 +18,22 @@ class Address:
         text: as given, without a slash at its end; what errors name.
         is_grpc: gRPC rather than REST.
         is_secure: TLS.
-        target: ``host:port`` for gRPC.
+        target: ``host:port``; a REST address that names no port has gRPC's here, which means nothing.
     """
 
     text: str
     is_grpc: bool
     is_secure: bool
     target: str
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether it is one of this machine's own."""
+        host = self.target.rsplit(":", 1)[0].strip("[]")
+        try:
+            return ipaddress.ip_address(host).is_loopback
+        except ValueError:
+            return host == "localhost"
 
 
 def parse(text: str) -> Address:

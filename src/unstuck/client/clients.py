@@ -12,6 +12,7 @@ from unstuck.client.inputs import NOTHING
 from unstuck.client.messages import AsyncTransport, Classes, Flow, ModelMetadata, Send, Transport, Wire
 from unstuck.client.prediction import Prediction
 from unstuck.client.rest_wire import RestWire
+from unstuck.client.tls import TlsFiles
 from unstuck.core.models import ModelSpec, VersionStatus
 from unstuck.core.signatures import Signature, Tensor
 from unstuck.errors import InvalidRequest, UnstuckError
@@ -21,7 +22,7 @@ RETRIES = 3
 
 T = TypeVar("T")
 Example = Mapping[str, object]
-_Options = tuple[Address, Mapping[str, str], str | None]
+_Options = tuple[Address, Mapping[str, str], TlsFiles]
 
 
 class SignatureClient:
@@ -84,6 +85,8 @@ class Client(SignatureClient):
         retries: int = RETRIES,
         headers: Mapping[str, str] | None = None,
         ca_file: str | None = None,
+        cert_file: str | None = None,
+        key_file: str | None = None,
     ) -> None:
         """Connects at the first call.
 
@@ -96,13 +99,15 @@ class Client(SignatureClient):
             retries: how often a call is tried again that was turned away: no connection, HTTP 503, gRPC's UNAVAILABLE.
             headers: sent with each request; over gRPC as metadata.
             ca_file: certificates (PEM) to trust instead of the system's, for ``https`` and ``grpcs``.
+            cert_file: this client's own certificate (PEM), for a server that asks for one.
+            key_file: its private key (PEM); needed with ``cert_file``.
 
         Raises:
-            InvalidRequest: an address that cannot be read, or both version and label.
+            InvalidRequest: an address that cannot be read, both version and label, or one of certificate and key alone.
         """
         parsed, calls = _prepare(address, model, version, label, timeout_s, retries)
         super().__init__(self, calls, "")
-        self._options: _Options = (parsed, headers or {}, ca_file)
+        self._options: _Options = (parsed, headers or {}, TlsFiles(ca_file, cert_file, key_file))
         self._transport: Transport | None = None
         self._lock = threading.Lock()
 
@@ -196,11 +201,13 @@ class AsyncClient(AsyncSignatureClient):
         retries: int = RETRIES,
         headers: Mapping[str, str] | None = None,
         ca_file: str | None = None,
+        cert_file: str | None = None,
+        key_file: str | None = None,
     ) -> None:
         """As ``Client``."""
         parsed, calls = _prepare(address, model, version, label, timeout_s, retries)
         super().__init__(self, calls, "")
-        self._options: _Options = (parsed, headers or {}, ca_file)
+        self._options: _Options = (parsed, headers or {}, TlsFiles(ca_file, cert_file, key_file))
         self._transport: AsyncTransport | None = None
 
     def signature(self, name: str) -> AsyncSignatureClient:
@@ -276,21 +283,21 @@ def _wire(address: Address) -> Wire:
     return GrpcWire(address.text)
 
 
-def _transport(address: Address, headers: Mapping[str, str], ca_file: str | None) -> Transport:
+def _transport(address: Address, headers: Mapping[str, str], tls: TlsFiles) -> Transport:
     if address.is_grpc:
         from unstuck.client.grpc_transport import GrpcTransport
 
-        return GrpcTransport(address, headers, ca_file)
+        return GrpcTransport(address, headers, tls)
     from unstuck.client.http_transport import HttpTransport
 
-    return HttpTransport(address, headers, ca_file)
+    return HttpTransport(address, headers, tls)
 
 
-def _async_transport(address: Address, headers: Mapping[str, str], ca_file: str | None) -> AsyncTransport:
+def _async_transport(address: Address, headers: Mapping[str, str], tls: TlsFiles) -> AsyncTransport:
     if address.is_grpc:
         from unstuck.client.grpc_transport import AsyncGrpcTransport
 
-        return AsyncGrpcTransport(address, headers, ca_file)
+        return AsyncGrpcTransport(address, headers, tls)
     from unstuck.client.http_transport import AsyncHttpTransport
 
-    return AsyncHttpTransport(address, headers, ca_file)
+    return AsyncHttpTransport(address, headers, tls)

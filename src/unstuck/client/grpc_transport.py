@@ -1,7 +1,6 @@
 """Requests over gRPC, by grpcio, which is imported when the first client for such an address is made."""
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -9,6 +8,7 @@ import grpc
 from unstuck.client.address import Address
 from unstuck.client.failures import cut_off, not_connected, too_late
 from unstuck.client.messages import Reply, Request
+from unstuck.client.tls import TlsFiles
 from unstuck.errors import Code
 
 DETAILS_KEY = "grpc-status-details-bin"
@@ -22,10 +22,10 @@ _CUT_OFF = ("socket closed", "recvmsg:", "sendmsg:", "goaway", "connection reset
 class GrpcTransport:
     """See ``messages.Transport``."""
 
-    def __init__(self, address: Address, headers: Mapping[str, str], ca_file: str | None) -> None:
+    def __init__(self, address: Address, headers: Mapping[str, str], tls: TlsFiles) -> None:
         self._address = address.text
         self._metadata = _metadata(headers)
-        self._channel: Any = _channel(grpc, address, ca_file)
+        self._channel: Any = _channel(grpc, address, tls)
 
     def send(self, request: Request, timeout_s: float | None) -> Reply:
         method = self._channel.unary_unary(request.path)
@@ -42,10 +42,10 @@ class GrpcTransport:
 class AsyncGrpcTransport:
     """See ``messages.AsyncTransport``."""
 
-    def __init__(self, address: Address, headers: Mapping[str, str], ca_file: str | None) -> None:
+    def __init__(self, address: Address, headers: Mapping[str, str], tls: TlsFiles) -> None:
         self._address = address.text
         self._metadata = _metadata(headers)
-        self._channel: Any = _channel(grpc.aio, address, ca_file)
+        self._channel: Any = _channel(grpc.aio, address, tls)
 
     async def send(self, request: Request, timeout_s: float | None) -> Reply:
         method = self._channel.unary_unary(request.path)
@@ -60,11 +60,12 @@ class AsyncGrpcTransport:
         await self._channel.close()
 
 
-def _channel(module: Any, address: Address, ca_file: str | None) -> Any:
+def _channel(module: Any, address: Address, tls: TlsFiles) -> Any:
     if not address.is_secure:
         return module.insecure_channel(address.target, options=_OPTIONS)
-    roots = None if ca_file is None else Path(ca_file).read_bytes()
-    return module.secure_channel(address.target, grpc.ssl_channel_credentials(roots), options=_OPTIONS)
+    roots, key, certificate = tls.read()
+    credentials = grpc.ssl_channel_credentials(roots, key, certificate)
+    return module.secure_channel(address.target, credentials, options=_OPTIONS)
 
 
 def _metadata(headers: Mapping[str, str]) -> tuple[tuple[str, str], ...]:

@@ -1,6 +1,5 @@
 """Requests over HTTP, by httpx, which is imported when the first client for such an address is made."""
 
-import ssl
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -10,28 +9,29 @@ import httpx
 from unstuck.client.address import Address
 from unstuck.client.failures import UnreadableAnswer, cut_off, not_connected, too_late
 from unstuck.client.messages import Reply, Request
+from unstuck.client.tls import TlsFiles
 from unstuck.errors import InvalidRequest, UnstuckError
 
 GRACE_S = 0.1
 _NOT_CONNECTED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)
 
 
-def _options(address: Address, headers: Mapping[str, str], ca_file: str | None) -> dict[str, Any]:
+def _options(address: Address, headers: Mapping[str, str], tls: TlsFiles) -> dict[str, Any]:
     # Compressing costs a server more time than a local network saves; who is far away asks for it by a header.
     sent = {"accept-encoding": "identity", "content-type": "application/json"}
     return {
         "headers": sent | {name.lower(): value for name, value in headers.items()},
         "limits": httpx.Limits(max_connections=None, max_keepalive_connections=100),
-        "verify": ssl.create_default_context(cafile=ca_file) if address.is_secure else False,
+        "verify": tls.context() if address.is_secure else False,
     }
 
 
 class HttpTransport:
     """See ``messages.Transport``."""
 
-    def __init__(self, address: Address, headers: Mapping[str, str], ca_file: str | None) -> None:
+    def __init__(self, address: Address, headers: Mapping[str, str], tls: TlsFiles) -> None:
         self._address = address.text
-        self._client = httpx.Client(**_options(address, headers, ca_file))
+        self._client = httpx.Client(**_options(address, headers, tls))
 
     def send(self, request: Request, timeout_s: float | None) -> Reply:
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
@@ -57,9 +57,9 @@ class HttpTransport:
 class AsyncHttpTransport:
     """See ``messages.AsyncTransport``."""
 
-    def __init__(self, address: Address, headers: Mapping[str, str], ca_file: str | None) -> None:
+    def __init__(self, address: Address, headers: Mapping[str, str], tls: TlsFiles) -> None:
         self._address = address.text
-        self._client = httpx.AsyncClient(**_options(address, headers, ca_file))
+        self._client = httpx.AsyncClient(**_options(address, headers, tls))
 
     async def send(self, request: Request, timeout_s: float | None) -> Reply:
         import asyncio  # which a client that blocks does without

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from unstuck.codecs import model_spec_proto
+from unstuck.codecs.input_names import check_names, default_of
 from unstuck.core.dtypes import INVALID, REF_OFFSET, from_number
 from unstuck.core.models import ModelSpec
 from unstuck.core.signatures import Signature, Tensor, Tensors, TensorSpec
-from unstuck.errors import InputNames, WrongType, nearest
+from unstuck.errors import WrongType
 from unstuck.proto.tensors import fill, to_array
 from unstuck.proto.wire.predict_pb2 import PredictRequest, PredictResponse
 from unstuck.proto.wire.tensor_pb2 import TensorProto
@@ -42,12 +43,9 @@ class ProtoPredictRequest:
             WrongShape, UnsupportedType: as ``proto.tensors.to_array``.
         """
         sent = self._message.inputs
-        missing = [alias for alias in signature.inputs if alias not in sent and alias not in signature.defaults]
-        extra = [alias for alias in sent if alias not in signature.inputs]
-        if missing or extra:
-            raise _names_differ(list(sent), signature, missing, extra)
+        check_names(sent, signature)
         return {
-            alias: _bound(sent[alias], spec) if alias in sent else _default(signature, spec)
+            alias: _bound(sent[alias], spec) if alias in sent else default_of(signature, alias)
             for alias, spec in signature.inputs.items()
         }
 
@@ -99,22 +97,3 @@ def _bound(tensor: TensorProto, spec: TensorSpec) -> Tensor:
             hint=f"Send it with dtype {spec.dtype.proto_name}.",
         )
     return to_array(tensor, spec.alias)
-
-
-def _default(signature: Signature, spec: TensorSpec) -> Tensor:
-    return _bound(TensorProto.FromString(signature.defaults[spec.alias]), spec)
-
-
-def _names_differ(sent: list[str], signature: Signature, missing: list[str], extra: list[str]) -> InputNames:
-    hints = [
-        f"Did you mean {near!r} instead of {alias!r}?" for alias in extra if (near := nearest(alias, missing))
-    ] or [f"The inputs are {', '.join(f'{alias!r} ({spec})' for alias, spec in signature.inputs.items())}."]
-    return InputNames(
-        f"Input size does not match signature: {len(sent)} sent, {len(signature.inputs)} expected. "
-        f"Sent extra: {_listed(extra)}. Missing but required: {_listed(missing)}.",
-        hint=" ".join(hints),
-    )
-
-
-def _listed(aliases: list[str]) -> str:
-    return "{" + ", ".join(map(repr, sorted(aliases))) + "}"

@@ -1,8 +1,9 @@
 """The texts of flags as values. Each raises ValueError, whose message says what was expected."""
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from unstuck.config.settings import AUTO_PORT, Front, OnSkew, VersionPolicy
+from unstuck.config.settings import AUTO_PORT, Front, GoldenRows, LogFormat, LogRequests, OnSkew, VersionPolicy
 
 PORTS = range(1 << 16)
 
@@ -14,6 +15,13 @@ def read_bool(text: str) -> bool:
     if text.lower() in ("false", "0"):
         return False
     raise ValueError("expected true or false")
+
+
+def read_switch(text: str) -> bool:
+    """Raises ValueError where ``text`` is not on or off."""
+    if text not in ("on", "off"):
+        raise ValueError("expected on or off")
+    return text == "on"
 
 
 def read_port(text: str) -> int:
@@ -60,6 +68,50 @@ def read_front(text: str) -> Front:
 def read_on_skew(text: str) -> OnSkew:
     if text not in ("ignore", "count", "warn", "reject"):
         raise ValueError("expected ignore, count, warn or reject")
+    return text
+
+
+def read_golden_rows(text: str) -> GoldenRows:
+    if text not in ("check", "warn", "off"):
+        raise ValueError("expected check, warn or off")
+    return text
+
+
+def read_rate(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1
+    if not 0 <= value <= 1:
+        raise ValueError("expected a rate from 0 to 1")
+    return value
+
+
+def read_names(text: str) -> frozenset[str]:
+    return frozenset(filter(None, (name.strip() for name in text.split(","))))
+
+
+def read_log_requests(text: str) -> LogRequests:
+    if text not in ("off", "errors", "slow", "all"):
+        raise ValueError("expected off, errors, slow or all")
+    return text
+
+
+def read_log_format(text: str) -> LogFormat:
+    if text not in ("text", "json"):
+        raise ValueError("expected text or json")
+    return text
+
+
+def read_http_url(text: str) -> str:
+    if not text.startswith(("http://", "https://")) or not urlsplit(text).hostname:
+        raise ValueError("expected the URL of a collector: http://HOST:PORT")
+    return text
+
+
+def read_mixed_precision(text: str) -> str:
+    if text not in ("", "bfloat16"):
+        raise ValueError("expected bfloat16")
     return text
 
 

@@ -9,8 +9,14 @@ from unstuck.config.flag_values import (
     read_arguments,
     read_bool,
     read_front,
+    read_golden_rows,
+    read_http_url,
     read_int,
+    read_log_format,
+    read_log_requests,
+    read_mixed_precision,
     read_named_file,
+    read_names,
     read_not_negative,
     read_on_skew,
     read_op_library,
@@ -18,31 +24,22 @@ from unstuck.config.flag_values import (
     read_policy,
     read_port,
     read_positive,
+    read_rate,
+    read_switch,
     read_tags,
 )
 from unstuck.config.flags import HELP, Flag
 from unstuck.config.settings import (
     DEFAULT_GRPC_PORT,
+    DEFAULT_REQUEST_LOG_BYTES,
     DEFAULT_REST_PORT,
     Front,
+    GoldenRows,
+    LogFormat,
+    LogRequests,
     OnSkew,
     VersionPolicy,
 )
-
-# fmt: off
-NOT_BUILT = frozenset({
-    "enable_batching", "batching_parameters_file", "enable_per_model_batching_parameters",
-    "flush_filesystem_caches", "tensorflow_session_parallelism",
-    "tensorflow_session_config_file", "tensorflow_intra_op_parallelism", "tensorflow_inter_op_parallelism",
-    "use_alts_credentials", "platform_config_file", "per_process_gpu_memory_fraction",
-    "enable_model_warmup", "num_request_iterations_for_warmup",
-    "monitoring_config_file", "remove_unused_fields_from_bundle_metagraph", "prefer_tflite_model",
-    "num_tflite_pools", "num_tflite_interpreters_per_pool", "enable_signature_method_name_check",
-    "xla_cpu_compilation_enabled", "xla_gpu_compilation_enabled", "enable_profiler",
-    "thread_pool_factory_config_file", "mixed_precision", "skip_initialize_tpu",
-})
-# fmt: on
-
 
 MODEL_NAME = Flag("model_name", str, "", "NAME", "name of the model; by default the folder's name")
 MODEL_BASE_PATH = Flag("model_base_path", str, "", "PATH", "folder with the model's numbered versions")
@@ -61,6 +58,14 @@ LABELS_EARLY = Flag(
 POLL = Flag(
     "file_system_poll_wait_seconds", read_int, 1, "S", "look for new versions every S seconds (0: once, -1: never)"
 )
+REMOTE_POLL = Flag(
+    "remote_poll_wait_seconds",
+    read_int,
+    60,
+    "S",
+    "the same for remote ones (60, or as above if that is more, 0 or -1)",
+)
+CACHE_DIR = Flag("model_cache_dir", read_path, None, "FOLDER", "copies of remote models (~/.cache/unstuck)")
 POLICY: Flag[VersionPolicy] = Flag(
     "aspired_version_policy",
     read_policy,
@@ -121,6 +126,65 @@ STRICT = Flag("strict_inputs", read_bool, False, "", "refuse what is answered wi
 ON_SKEW: Flag[OnSkew] = Flag(
     "on_skew", read_on_skew, "count", "ignore|count|warn|reject", "a request far outside of the training profile"
 )
+ANSWER_DIVERSITY = Flag(
+    "answer_diversity", read_switch, True, "on|off", "notice and say when varied inputs get the same answer (on)"
+)
+WARMUP = Flag(
+    "enable_model_warmup",
+    read_bool,
+    True,
+    "",
+    "make the requests in assets.extra/tf_serving_warmup_requests before a version serves (on; =false turns it off)",
+    boolean=True,
+)
+WARMUP_ITERATIONS = Flag("num_request_iterations_for_warmup", read_int, 1, "N", "make each of them N times")
+GOLDEN_ROWS: Flag[GoldenRows] = Flag(
+    "golden_rows",
+    read_golden_rows,
+    "check",
+    "check|warn|off",
+    "a version that does not give its golden rows' answers does not serve (check)",
+)
+LOG_PREFIX = Flag(
+    "request_log_file_prefix", read_path, None, "PATH", "log requests and answers to PATH.MODEL.TIME.tfrecord"
+)
+LOG_RATE = Flag("request_log_sampling_rate", read_rate, 1.0, "RATE", "the share of the calls that is logged, 0 to 1")
+LOG_BYTES = Flag(
+    "request_log_max_bytes",
+    read_positive,
+    DEFAULT_REQUEST_LOG_BYTES,
+    "BYTES",
+    "a model's log files together; the oldest are deleted",
+)
+LOG_REDACT = Flag(
+    "request_log_redact",
+    read_names,
+    frozenset[str](),
+    "NAME,…",
+    "inputs and features whose values are not logged",
+)
+METRICS = Flag(
+    "enable_metrics",
+    read_bool,
+    True,
+    "",
+    "show metrics at /metrics of the REST port (on; =false turns it off)",
+    boolean=True,
+)
+MONITORING = Flag(
+    "monitoring_config_file", read_path, None, "FILE", "text proto MonitoringConfig: metrics at its path, too"
+)
+LOG_FORMAT: Flag[LogFormat] = Flag(
+    "log_format", read_log_format, "text", "text|json", "how the server's log is written"
+)
+LOG_REQUESTS: Flag[LogRequests] = Flag(
+    "log_requests", read_log_requests, "off", "off|errors|slow|all", "calls that have a line in the server's log (off)"
+)
+LOG_SLOW = Flag("log_slow_ms", read_positive, 1000, "MS", "a call that takes as long is slow, for --log_requests")
+TRACING = Flag(
+    "enable_tracing", read_bool, False, "", "trace calls with OpenTelemetry, as its variables say", boolean=True
+)
+OTEL_ENDPOINT = Flag("otel_endpoint", read_http_url, "", "URL", "trace calls, to this OTLP/HTTP collector")
 TAGS = Flag("saved_model_tags", read_tags, ("serve",), "TAGS", "comma-separated tags of the graph to load")
 OP_LIBRARY = Flag(
     "op_library", read_op_library, "", "MODULE|FILE", "module or .so that registers custom ops", repeatable=True
@@ -128,13 +192,59 @@ OP_LIBRARY = Flag(
 PIPELINE = Flag(
     "pipeline_file", read_named_file, ("", Path()), "[NAME=]FILE", "how raw inputs become the model's", repeatable=True
 )
+REST_SSL_CONFIG = Flag("rest_ssl_config_file", read_path, None, "FILE", "text proto SSLConfig: REST's port speaks TLS")
+SESSION_THREADS = Flag("tensorflow_session_parallelism", read_int, 0, "N", "both of the next two")
+INTRA_OP_THREADS = Flag(
+    "tensorflow_intra_op_parallelism",
+    read_int,
+    0,
+    "N",
+    "threads that share one op's work (0: one a CPU)",
+)
+INTER_OP_THREADS = Flag(
+    "tensorflow_inter_op_parallelism", read_int, 0, "N", "ops that run at the same time (0, 1: in the calling thread)"
+)
+SESSION_CONFIG = Flag("tensorflow_session_config_file", read_path, None, "FILE", "text proto ConfigProto, for sessions")
+GPU_MEMORY = Flag(
+    "per_process_gpu_memory_fraction", read_rate, 0.0, "SHARE", "of each GPU's memory, 0 to 1 (0: TensorFlow chooses)"
+)
+MIXED_PRECISION = Flag(
+    "mixed_precision",
+    read_mixed_precision,
+    "",
+    "bfloat16",
+    "compute in bfloat16 where TensorFlow deems it safe",
+)
+PREFER_TFLITE = Flag(
+    "prefer_tflite_model",
+    read_bool,
+    False,
+    "",
+    "model.tflite before saved_model.pb in a folder; alone, it is served anyway",
+    boolean=True,
+)
+TFLITE_POOLS = Flag("num_tflite_pools", read_not_negative, 0, "N", "calls of a TFLite model at once (0: one a CPU)")
+TFLITE_INTERPRETERS = Flag("num_tflite_interpreters_per_pool", read_positive, 1, "N", "times as many")
 VERSION = Flag("version", read_bool, False, "", "print the versions and exit", boolean=True)
 
-SERVE_FLAGS: tuple[Flag[object], ...] = (
-    *(MODEL_NAME, MODEL_BASE_PATH, GRPC_PORT, REST_PORT, HOST, REST_TIMEOUT, REST_THREADS, CORS, MAX_BODY, STRICT),
-    ON_SKEW,
-    *(CONFIG_FILE, CONFIG_POLL, LABELS_EARLY, POLL, POLICY),
-    *(LOAD_THREADS, UNLOAD_THREADS, LOAD_RETRIES, RETRY_INTERVAL, REMOTE_ADMIN),
-    *(GRPC_SOCKET, GRPC_THREADS, GRPC_FRONT, GRPC_ARGUMENTS, GRPC_HEALTH, SSL_CONFIG, TENSOR_CONTENT),
-    *(TAGS, OP_LIBRARY, PIPELINE, VERSION, HELP),
-)  # type: ignore[assignment]
+# In the order of --help and docs/flags.md.
+GROUPS: dict[str, tuple[Flag[object], ...]] = {
+    "What is served": (MODEL_NAME, MODEL_BASE_PATH, CONFIG_FILE, CONFIG_POLL, REMOTE_ADMIN),
+    "Versions": (
+        *(POLL, REMOTE_POLL, CACHE_DIR, POLICY, LABELS_EARLY),
+        *(LOAD_THREADS, UNLOAD_THREADS, LOAD_RETRIES, RETRY_INTERVAL),
+        *(WARMUP, WARMUP_ITERATIONS, GOLDEN_ROWS),
+    ),
+    "Models": (TAGS, OP_LIBRARY, PIPELINE, STRICT, ON_SKEW, ANSWER_DIVERSITY),
+    "REST": (REST_PORT, HOST, REST_TIMEOUT, REST_THREADS, CORS, MAX_BODY, REST_SSL_CONFIG),
+    "gRPC": (GRPC_PORT, GRPC_SOCKET, GRPC_THREADS, GRPC_FRONT, GRPC_ARGUMENTS, GRPC_HEALTH, SSL_CONFIG, TENSOR_CONTENT),
+    "Watching it": (
+        *(METRICS, MONITORING, LOG_FORMAT, LOG_REQUESTS, LOG_SLOW, TRACING, OTEL_ENDPOINT),
+        *(LOG_PREFIX, LOG_RATE, LOG_BYTES, LOG_REDACT),
+    ),
+    "TensorFlow": (SESSION_THREADS, INTRA_OP_THREADS, INTER_OP_THREADS, SESSION_CONFIG, GPU_MEMORY, MIXED_PRECISION),
+    "TensorFlow Lite": (PREFER_TFLITE, TFLITE_POOLS, TFLITE_INTERPRETERS),
+    "Else": (VERSION, HELP),
+}  # type: ignore[assignment]
+
+SERVE_FLAGS: tuple[Flag[object], ...] = tuple(flag for group in GROUPS.values() for flag in group)

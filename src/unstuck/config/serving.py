@@ -1,14 +1,19 @@
 """From the flags of ``unstuck serve`` to the configuration that they ask for."""
 
+import os
+from dataclasses import replace
 from pathlib import Path
 
 from unstuck.config import serve_flags as flags
 from unstuck.config.flags import FlagError, Flags
-from unstuck.config.settings import ModelConfig, ServerConfig
+from unstuck.config.monitoring_file import read_metrics_path
+from unstuck.config.settings import METRICS_PATH, ModelConfig, ServerConfig
+from unstuck.core.locations import location, named_parts
+from unstuck.core.models import RequestLogConfig
 from unstuck.errors import did_you_mean
 
 DEFAULT_MODEL_NAME = "default"
-MODEL_FILE_SUFFIX = ".onnx"  # a model that is a file, not a folder; its name is not part of the model's
+MODEL_FILE_SUFFIXES = (".onnx", ".tflite")  # models that are files, not folders; not part of their names
 
 
 def server_config(given: Flags) -> ServerConfig:
@@ -23,7 +28,8 @@ def server_config(given: Flags) -> ServerConfig:
             f"--model_config_file={config_file} says which models to serve, and {given.positional[0]!r} is one more.",
             hint="Add it to the file, or leave one of the two out.",
         )
-    models = () if config_file else tuple(_models(given))
+    request_log = _request_log(given)
+    models = () if config_file else tuple(replace(each, request_log=request_log) for each in _models(given))
     if not models and not config_file:
         raise FlagError(
             "No model to serve.",
@@ -39,6 +45,8 @@ def server_config(given: Flags) -> ServerConfig:
         model_config_poll_s=given.get(flags.CONFIG_POLL),
         allow_unavailable_labels=given.get(flags.LABELS_EARLY),
         poll_wait_s=given.get(flags.POLL),
+        remote_poll_wait_s=_remote_poll_wait_s(given),
+        model_cache_dir=given.get(flags.CACHE_DIR),
         version_policy=given.get(flags.POLICY),
         load_threads=given.get(flags.LOAD_THREADS),
         unload_threads=given.get(flags.UNLOAD_THREADS),
@@ -54,17 +62,105 @@ def server_config(given: Flags) -> ServerConfig:
         grpc_health=given.get(flags.GRPC_HEALTH),
         ssl_config_file=given.get(flags.SSL_CONFIG),
         tensor_content=given.get(flags.TENSOR_CONTENT),
+        rest_tls_config_file=_rest_tls(given),
         rest_port=given.get(flags.REST_PORT),
         rest_threads=given.get(flags.REST_THREADS),
         rest_timeout_ms=given.get(flags.REST_TIMEOUT),
         cors=given.get(flags.CORS),
         max_body_bytes=given.get(flags.MAX_BODY),
         strict_inputs=given.get(flags.STRICT),
+        answer_diversity=given.get(flags.ANSWER_DIVERSITY),
         on_skew=given.get(flags.ON_SKEW),
+        warmup_iterations=max(given.get(flags.WARMUP_ITERATIONS), 1) if given.get(flags.WARMUP) else 0,
+        golden_rows=given.get(flags.GOLDEN_ROWS),
+        request_log_bytes=given.get(flags.LOG_BYTES),
+        request_log_redact=given.get(flags.LOG_REDACT),
+        metrics_paths=_metrics_paths(given),
+        log_requests=given.get(flags.LOG_REQUESTS),
+        log_slow_ms=given.get(flags.LOG_SLOW),
+        tracing=given.get(flags.TRACING) or given.has(flags.OTEL_ENDPOINT),
+        otel_endpoint=given.get(flags.OTEL_ENDPOINT),
+        log_format=given.get(flags.LOG_FORMAT),
+        **_op_threads(given),
+        session_config_file=_session_config(given),
+        gpu_memory_fraction=given.get(flags.GPU_MEMORY),
+        bfloat16=bool(given.get(flags.MIXED_PRECISION)),
+        prefer_tflite=given.get(flags.PREFER_TFLITE),
+        tflite_interpreters=_tflite_interpreters(given),
         saved_model_tags=given.get(flags.TAGS),
         op_libraries=given.all(flags.OP_LIBRARY),
         pipeline_files=_pipeline_files(given, names),
     )
+
+
+def _remote_poll_wait_s(given: Flags) -> int:
+    """TensorFlow Serving has one flag for all: who looks seldom, or never, means stores too."""
+    local_s = given.get(flags.POLL)
+    if given.has(flags.REMOTE_POLL) or 0 < local_s < flags.REMOTE_POLL.default:
+        return given.get(flags.REMOTE_POLL)
+    return local_s
+
+
+def _metrics_paths(given: Flags) -> tuple[str, ...]:
+    file = given.get(flags.MONITORING)
+    of_file = read_metrics_path(file) if file else ""
+    ours = METRICS_PATH if given.get(flags.METRICS) else ""
+    return tuple(dict.fromkeys(filter(None, (ours, of_file))))
+
+
+def _request_log(given: Flags) -> RequestLogConfig | None:
+    """What the flags ask for, which are for the models of the command line."""
+    prefix = given.get(flags.LOG_PREFIX)
+    if prefix and given.get(flags.CONFIG_FILE):
+        raise FlagError(
+            f"--request_log_file_prefix={prefix} is for models of the command line, not for those of a file.",
+            hint=f'Write for each: logging_config {{ log_collector_config {{ filename_prefix: "{prefix}" }} '
+            "sampling_config { sampling_rate: 1 } }",
+        )
+    if given.has(flags.LOG_RATE) and not prefix:
+        raise FlagError(
+            "--request_log_sampling_rate is given without a place for the log.",
+            hint="Add --request_log_file_prefix=PATH.",
+        )
+    return RequestLogConfig(given.get(flags.LOG_RATE), filename_prefix=str(prefix)) if prefix else None
+
+
+def _op_threads(given: Flags) -> dict[str, int]:
+    """TensorFlow's two kinds of threads, from three flags, as TensorFlow Serving combines them."""
+    both, intra, inter = (
+        max(given.get(flag), 0) for flag in (flags.SESSION_THREADS, flags.INTRA_OP_THREADS, flags.INTER_OP_THREADS)
+    )
+    if both and intra and inter:
+        raise FlagError(
+            "--tensorflow_session_parallelism stands for --tensorflow_intra_op_parallelism and "
+            "--tensorflow_inter_op_parallelism, and all three are given.",
+            hint="Give it alone, or the two.",
+        )
+    if intra or inter:
+        return {"intra_op_threads": intra, "inter_op_threads": inter}
+    return {"intra_op_threads": both, "inter_op_threads": both}
+
+
+def _tflite_interpreters(given: Flags) -> int:
+    """As many as TensorFlow Serving has; 0 where no flag says how many."""
+    if not given.has(flags.TFLITE_POOLS) and not given.has(flags.TFLITE_INTERPRETERS):
+        return 0
+    return (given.get(flags.TFLITE_POOLS) or os.cpu_count() or 1) * given.get(flags.TFLITE_INTERPRETERS)
+
+
+def _rest_tls(given: Flags) -> Path | None:
+    file = given.get(flags.REST_SSL_CONFIG)
+    if file and not given.get(flags.REST_PORT):
+        raise FlagError(f"--{flags.REST_SSL_CONFIG.name} is given, and REST is off.", hint="Give --rest_api_port=PORT.")
+    return file
+
+
+def _session_config(given: Flags) -> Path | None:
+    """The file that only TensorFlow can read, once it is loaded; that there is none is said at once."""
+    file = given.get(flags.SESSION_CONFIG)
+    if file and not file.is_file():
+        raise FlagError(f"--{flags.SESSION_CONFIG.name}={file} does not exist.")
+    return file
 
 
 def _pipeline_files(given: Flags, names: list[str]) -> dict[str, Path]:
@@ -96,7 +192,7 @@ def _models(given: Flags) -> list[ModelConfig]:
     name = given.get(flags.MODEL_NAME)
     models = [_named(argument) for argument in given.positional]
     if base_path := given.get(flags.MODEL_BASE_PATH):
-        models.append(ModelConfig(name or DEFAULT_MODEL_NAME, Path(base_path).absolute()))
+        models.append(ModelConfig(name or DEFAULT_MODEL_NAME, location(base_path)))
     elif name and len(models) == 1:
         models = [ModelConfig(name, models[0].base_path)]
     elif name:
@@ -112,13 +208,13 @@ def _named(argument: str) -> ModelConfig:
     if equals and "/" not in name:
         if not name or not path:
             raise FlagError(f"{argument!r} is not NAME=PATH: it lacks the {'path' if name else 'name'}.")
-        return ModelConfig(name, Path(path).absolute())
-    path = Path(argument).absolute()
-    named_by = path
-    if path.suffix == MODEL_FILE_SUFFIX:
+        return ModelConfig(name, location(path))
+    place = location(argument)
+    path = named_by = named_parts(place)
+    if path.suffix in MODEL_FILE_SUFFIXES:
         if path.stem != "model" or not path.parent.name.isdigit():
-            return ModelConfig(path.stem, path)
+            return ModelConfig(path.stem, place)
         named_by = path.parent  # .../my_model/1/model.onnx is the version .../my_model/1
     if named_by.name.isdigit():
         named_by = named_by.parent  # .../my_model/1 is version 1 of my_model
-    return ModelConfig(named_by.name or DEFAULT_MODEL_NAME, path)
+    return ModelConfig(named_by.name or DEFAULT_MODEL_NAME, place)

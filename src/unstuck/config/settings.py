@@ -12,10 +12,15 @@ __all__ = ["ModelConfig", "ServerConfig"]
 AUTO_PORT = -1
 DEFAULT_REST_PORT = 8501
 DEFAULT_GRPC_PORT = 8500
+METRICS_PATH = "/metrics"
 MEBIBYTE = 1 << 20
+DEFAULT_REQUEST_LOG_BYTES = 1024 * MEBIBYTE
 
 Front = Literal["auto", "native", "grpcio"]
+GoldenRows = Literal["check", "warn", "off"]
 OnSkew = Literal["ignore", "count", "warn", "reject"]
+LogRequests = Literal["off", "errors", "slow", "all"]
+LogFormat = Literal["text", "json"]
 VersionPolicy = Literal["availability_preserving", "resource_preserving"]
 
 
@@ -29,6 +34,8 @@ class ServerConfig:
         model_config_poll_s: how often that file is read again; 0 for never.
         allow_unavailable_labels: a label may be given to a version that is not available yet, unless it is moved.
         poll_wait_s: how often the base paths are looked at for versions; 0 for once, less for never.
+        remote_poll_wait_s: the same for remote base paths.
+        model_cache_dir: where copies of remote models are kept; None for the user's cache folder.
         version_policy: whether a new version is loaded before the old one is unloaded (availability), or after.
         load_threads: that load versions at the same time; 0 is one.
         unload_threads: that unload versions at the same time; 0 is one.
@@ -43,13 +50,32 @@ class ServerConfig:
         grpc_health: whether the health service answers.
         ssl_config_file: a text proto of tensorflow.serving.SSLConfig: gRPC's TCP port then speaks TLS.
         tensor_content: answer tensors over gRPC as ``tensor_content`` instead of in typed fields.
+        rest_tls_config_file: the same for the REST API.
         rest_port: TCP port of the REST API; 0 disables it, ``AUTO_PORT`` picks a free one.
         rest_threads: worker threads for calls that are not short.
         rest_timeout_ms: a call that takes longer answers 504; 0 or less waits for ever.
         cors: answer preflight requests and add the CORS headers.
         max_body_bytes: largest request body, before and after inflating.
         strict_inputs: refuse requests that would be answered with a warning.
+        answer_diversity: whether answers are watched for not depending on their inputs any more.
         on_skew: what is done with a request far outside of the model's training profile, where it has one.
+        warmup_iterations: how often the warm-up requests in a version's folder are made; 0 makes none.
+        golden_rows: what is done with a version that does not give its golden rows' answers.
+        request_log_bytes: what a model's request log may take of the disk.
+        request_log_redact: inputs and features whose values are not logged.
+        intra_op_threads: that share the work of one op of TensorFlow's; 0 is one a CPU.
+        inter_op_threads: that run a call's ops at the same time; 0 and 1 run them in the thread that calls.
+        session_config_file: a text proto of TensorFlow's ConfigProto.
+        gpu_memory_fraction: of each GPU's memory, for TensorFlow; 0 lets it choose.
+        bfloat16: whether TensorFlow may compute in bfloat16 where it thinks that it is safe.
+        prefer_tflite: a folder with a SavedModel and a TensorFlow Lite model is served by the latter.
+        tflite_interpreters: of a TensorFlow Lite model: how many calls run at once; 0 is one a CPU.
+        metrics_paths: where the REST port shows the metrics; empty for nowhere.
+        log_requests: which calls have a line in the server's log.
+        log_slow_ms: from when on a call is slow.
+        tracing: whether calls are traced.
+        otel_endpoint: the collector of the traces; empty for what the environment says.
+        log_format: lines for people, or JSON.
         saved_model_tags: the meta graph to load.
         op_libraries: modules or ``.so`` files with custom ops.
         pipeline_files: by model, the file that says how raw inputs become the model's.
@@ -62,6 +88,8 @@ class ServerConfig:
     model_config_poll_s: float = 0
     allow_unavailable_labels: bool = False
     poll_wait_s: float = 1
+    remote_poll_wait_s: float = 60
+    model_cache_dir: Path | None = None
     version_policy: VersionPolicy = "availability_preserving"
     load_threads: int = 0
     unload_threads: int = 0
@@ -76,13 +104,32 @@ class ServerConfig:
     grpc_health: bool = True
     ssl_config_file: Path | None = None
     tensor_content: bool = False
+    rest_tls_config_file: Path | None = None
     rest_port: int = DEFAULT_REST_PORT
     rest_threads: int = 0
     rest_timeout_ms: int = 30_000
     cors: bool = False
     max_body_bytes: int = 512 * MEBIBYTE
     strict_inputs: bool = False
+    answer_diversity: bool = True
     on_skew: OnSkew = "count"
+    warmup_iterations: int = 1
+    golden_rows: GoldenRows = "check"
+    request_log_bytes: int = DEFAULT_REQUEST_LOG_BYTES
+    request_log_redact: frozenset[str] = frozenset()
+    intra_op_threads: int = 0
+    inter_op_threads: int = 0
+    session_config_file: Path | None = None
+    gpu_memory_fraction: float = 0
+    bfloat16: bool = False
+    prefer_tflite: bool = False
+    tflite_interpreters: int = 0
+    metrics_paths: tuple[str, ...] = (METRICS_PATH,)
+    log_requests: LogRequests = "off"
+    log_slow_ms: float = 1000
+    tracing: bool = False
+    otel_endpoint: str = ""
+    log_format: LogFormat = "text"
     saved_model_tags: tuple[str, ...] = ("serve",)
     op_libraries: tuple[str, ...] = ()
     pipeline_files: Mapping[str, Path] = field(default_factory=dict[str, Path])

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
 
+from unstuck.core.locations import RemotePath
 from unstuck.errors import UnstuckError
 
 
@@ -59,7 +60,7 @@ class ModelConfig:
     """
 
     name: str
-    base_path: Path
+    base_path: Path | RemotePath
     versions: VersionChoice = Latest()
     labels: Mapping[str, int] = field(default_factory=dict[str, int])
     platform: str = ""

@@ -76,6 +76,16 @@ class Engine(Protocol):
 class InputWatch(Protocol):
     """Compares the inputs of calls with what the model was trained on. Thread-safe."""
 
+    @property
+    def signature_name(self) -> str:
+        """The signature whose calls it compares."""
+        ...
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """By input, how many rows were unlike training so far."""
+        ...
+
     def warnings(self, signature: Signature, inputs: Tensors, *, tentative: bool) -> list[str]:
         """What the caller must be told of ``inputs``, which fit ``signature``.
 
@@ -113,6 +123,11 @@ class AvailableModel(Protocol):
     @property
     def observers(self) -> Sequence[RunObserver]:
         """Who hears of each of its runs."""
+        ...
+
+    @property
+    def notices(self) -> Mapping[str, str]:
+        """By signature, what is to be said with its answers; changes while it serves."""
         ...
 
 

@@ -14,7 +14,7 @@ class TracedNode:
 
     Attributes:
         name: in the inlined graph.
-        op: its type, such as ``MatMul``.
+        op: its type, such as ``MatMul``; in a graph of another framework, TensorFlow's name of it if there is one.
         layer: the layer it belongs to, in words the user knows; empty where the graph has no layers.
         inputs: the tensors that it takes, ``node:0``; control edges left out. Of a loop, what its body takes first.
         tensors: the tensors that it gives and that can be fetched.

@@ -1,23 +1,19 @@
-"""TFRecord files: records of bytes, each with its length and checksums.
+"""TFRecord files, read: records of bytes, each with its length and checksums."""
 
-Source of the framing: tensorflow/core/lib/io/record_writer.h.
-"""
-
-import importlib
-import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 from unstuck.data.columns import DataError
 from unstuck.data.lines import Bytes, opened
-from unstuck.errors import SetupError
+from unstuck.proto.tfrecord import CHECKSUM, HEAD, checksum
 
-LENGTH = struct.Struct("<QI")  # of the data, and the length's checksum
-CHECKSUM = struct.Struct("<I")
-MASK_DELTA = 0xA282EAD8
 
-Crc = Callable[[bytes], int]
+class CutOff(DataError):
+    """The file ends inside its last record; those before are whole."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, hint="It was copied in part, or its writer was killed; the records before are whole.")
 
 
 class Framed(NamedTuple):
@@ -32,45 +28,32 @@ def records(path: Path) -> Iterator[Framed]:
     """The records of ``path``, gzipped or not, in order.
 
     Raises:
-        DataError: the file is cut off, or a checksum is wrong.
-        SetupError: google-crc32c is not installed.
+        CutOff: after the whole records, where the file ends inside one.
+        DataError: a checksum is wrong.
     """
-    crc = _crc32c()
     with opened(path) as file:
         number = 0
-        while (data := _next(file, crc, f"{path}, record {number + 1}")) is not None:
+        while (data := _next(file, f"{path}, record {number + 1}")) is not None:
             number += 1
             yield Framed(f"record {number}", file.position, data)
 
 
-def _crc32c() -> Crc:
-    try:
-        return cast("Crc", importlib.import_module("google_crc32c").value)
-    except ModuleNotFoundError:
-        raise SetupError(
-            "TFRecords' checksums are computed by google-crc32c, which is not installed.",
-            hint='Run: pip install "unstuck[data]"',
-        ) from None
-
-
-def _next(file: Bytes, crc: Crc, where: str) -> bytes | None:
-    head = file.stream.read(LENGTH.size)
+def _next(file: Bytes, where: str) -> bytes | None:
+    head = file.stream.read(HEAD.size)
     if not head:
         return None
-    if len(head) < LENGTH.size:
-        raise DataError(f"{where}: the file ends in it.")
-    length, checksum = LENGTH.unpack(head)
-    _check(head[:8], checksum, crc, where)
+    if len(head) < HEAD.size:
+        raise CutOff(f"{where}: the file ends in it.")
+    length, expected = HEAD.unpack(head)
+    _check(head[:8], expected, where)
     body = file.stream.read(length + CHECKSUM.size)
     if len(body) < length + CHECKSUM.size:
-        raise DataError(f"{where}: the file ends in it, {length + CHECKSUM.size - len(body):,} bytes too early.")
+        raise CutOff(f"{where}: the file ends in it, {length + CHECKSUM.size - len(body):,} bytes too early.")
     data = body[:length]
-    _check(data, CHECKSUM.unpack(body[length:])[0], crc, where)
+    _check(data, CHECKSUM.unpack(body[length:])[0], where)
     return data
 
 
-def _check(data: bytes, checksum: int, crc: Crc, where: str) -> None:
-    found = crc(data)
-    masked = (((found >> 15) | (found << 17)) + MASK_DELTA) & 0xFFFFFFFF
-    if masked != checksum:
+def _check(data: bytes, expected: int, where: str) -> None:
+    if checksum(data) != expected:
         raise DataError(f"{where}: its checksum is wrong.", hint="The file is damaged, or no TFRecord file.")

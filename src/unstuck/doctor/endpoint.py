@@ -1,32 +1,26 @@
 """A served model, ours or anybody's, called without retries: what it answers is the evidence."""
 
-import ipaddress
-import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
-from urllib.parse import unquote
 
+from unstuck.client import served_model
 from unstuck.client.address import Address
-from unstuck.client.address import parse as parse_address
 from unstuck.client.messages import Call, ModelMetadata, Reply, Transport
 from unstuck.client.messages import Request as WireRequest
 from unstuck.client.prediction import Prediction
 from unstuck.client.rest_wire import RestWire
-from unstuck.core.models import ModelSpec, VersionStatus
+from unstuck.client.tls import TlsFiles
+from unstuck.core.models import VersionStatus
 from unstuck.core.signatures import Signature, Tensors
 from unstuck.doctor.given import Request
-from unstuck.errors import SetupError, UnstuckError
+from unstuck.errors import UnstuckError
 
 T = TypeVar("T")
 
 CALL_TIMEOUT_S = 10.0
 METADATA_TIMEOUT_S = 5.0
-_REST = re.compile(
-    r"(https?://[^/]+(?:/[^/]+)*?)/v1/models/([^/:]+)(?:/versions/(\d+)|/labels/([^/:]+))?/?(?::predict)?"
-)
-_GRPC = re.compile(r"(grpcs?://[^/]+)/([^/]+)(?:/versions/(\d+)|/labels/([^/]+))?/?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +49,10 @@ class Endpoint:
 
     def __init__(self, url: str) -> None:
         """Raises SetupError where ``url`` is not a served model's."""
-        found = _REST.fullmatch(url.split("?", maxsplit=1)[0]) or _GRPC.fullmatch(url)
-        if found is None:
-            raise SetupError(
-                f"{url} is not a served model's URL.",
-                hint="Expected http(s)://HOST:PORT/v1/models/NAME[/versions/N|/labels/L] "
-                "or grpc(s)://HOST:PORT/NAME[/versions/N|/labels/L].",
-            )
-        server, name, version, label = found.groups()
+        served = served_model.parse(url)
         self.url = url
-        self.address: Address = parse_address(server)
-        self.spec = ModelSpec(unquote(name), int(version) if version else None, unquote(label) if label else None)
+        self.address: Address = served.address
+        self.spec = served.spec
         self._wire = RestWire(self.address.text)
         if self.address.is_grpc:
             from unstuck.client.grpc_wire import GrpcWire
@@ -77,11 +64,7 @@ class Endpoint:
     @property
     def is_on_this_machine(self) -> bool:
         """Whether the address is a loopback one."""
-        host = self.address.target.rsplit(":", 1)[0].strip("[]")
-        try:
-            return ipaddress.ip_address(host).is_loopback
-        except ValueError:
-            return host == "localhost"
+        return self.address.is_loopback
 
     def metadata(self, timeout_s: float = METADATA_TIMEOUT_S) -> ModelMetadata:
         """What its server says of the model; asked once, as a server may hang. Raises UnstuckError."""
@@ -165,7 +148,7 @@ def _transport(address: Address) -> Transport:
     if address.is_grpc:
         from unstuck.client.grpc_transport import GrpcTransport
 
-        return GrpcTransport(address, {}, None)
+        return GrpcTransport(address, {}, TlsFiles())
     from unstuck.client.http_transport import HttpTransport
 
-    return HttpTransport(address, {}, None)
+    return HttpTransport(address, {}, TlsFiles())

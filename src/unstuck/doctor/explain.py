@@ -6,9 +6,12 @@ from unstuck.doctor.evidence.answers import EndpointAnswers
 from unstuck.doctor.evidence.base import Found
 from unstuck.doctor.evidence.model_graph import ModelGraph
 from unstuck.doctor.evidence.replay import Comparison, GoldenAtEndpoint, GoldenReplay
+from unstuck.doctor.evidence.server_state import ServerState
+from unstuck.doctor.evidence.subject import Subject
 from unstuck.doctor.evidence.variation import VariationTrace
 from unstuck.doctor.findings import CAUSES, UNKNOWN, Finding, Location, Verdict
 
+SAME_ANSWER = "the same answer"  # and not only the same class, as a server's /statusz says it
 ENOUGH = 10  # different inputs, from which one answer to all of them is no chance
 
 
@@ -48,11 +51,13 @@ def unexplained(found: Found) -> str:
         if isinstance(compared, Comparison) and compared.best is None and 2 * compared.wrong > compared.rows >= 3:
             return f"{compared.wrong} of {compared.rows} answers of the {whose} are not the golden ones."
     answers, trace = found.get(EndpointAnswers), found.get(VariationTrace)
-    if isinstance(answers, EndpointAnswers) and answers.source != "synthetic" and answers.outputs:
+    if isinstance(answers, EndpointAnswers) and answers.source not in ("synthetic", "profile") and answers.outputs:
         constant = [each for each in answers.outputs if each.is_constant and each.distinct_inputs >= ENOUGH]
         if len(constant) == len(answers.outputs) and any(_is_score(each.lowest) for each in constant):
             rows = constant[0].distinct_inputs
             return f"The endpoint gives one answer, {constant[0].example}, to {rows} different inputs."
+    if told := _seen_by_server(found):
+        return told
     pool = trace.pool("requests") if isinstance(trace, VariationTrace) else None
     if pool and pool.rows >= ENOUGH and pool.inputs_vary and pool.answers:
         still = [
@@ -60,6 +65,22 @@ def unexplained(found: Found) -> str:
         ]
         if len(still) == len(pool.answers):
             return f"The model gives one answer to {pool.rows} different requests."
+    return ""
+
+
+def _seen_by_server(found: Found) -> str:
+    """What the server itself says of its answers, where no requests show what clients send."""
+    server, asked, answers = found.get(ServerState), found.get(Subject), found.get(EndpointAnswers)
+    if not isinstance(server, ServerState) or server.metrics is None or not isinstance(asked, Subject):
+        return ""
+    shown = isinstance(answers, EndpointAnswers) and answers.source == "requests"
+    scores = isinstance(answers, EndpointAnswers) and any(_is_score(each.lowest) for each in answers.outputs)
+    for each in server.metrics.same_answers:
+        if each.signature == asked.signature and each.same == SAME_ANSWER and scores and not shown:
+            return (
+                f"The server has seen {each.inputs} different inputs in a row get one answer; what clients send is not "
+                "here (--requests)."
+            )
     return ""
 
 

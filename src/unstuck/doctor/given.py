@@ -1,7 +1,7 @@
 """What the user handed over as files, read: requests, training data, golden rows."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, cast
@@ -10,10 +10,11 @@ import numpy as np
 import orjson
 from google.protobuf.message import DecodeError
 
-from unstuck.codecs import predict_json, predict_proto
+from unstuck.codecs import golden_json, predict_json, predict_proto
+from unstuck.codecs.golden_json import Golden
 from unstuck.core.signatures import Signature, Tensor, Tensors, TensorSpec
 from unstuck.data import sample
-from unstuck.data.tfrecord import records
+from unstuck.data.tfrecord import CutOff, records
 from unstuck.errors import SetupError, UnstuckError
 from unstuck.proto.wire.prediction_log_pb2 import PredictionLog
 
@@ -42,15 +43,6 @@ class Request:
     document: Any = None
 
 
-@dataclass(frozen=True, slots=True)
-class Golden:
-    """Inputs and the outputs known right, by alias, rows first."""
-
-    inputs: Tensors
-    outputs: Tensors
-    line: int = field(default=0)
-
-
 def read_requests(path: Path, signatures: Mapping[str, Signature], default: str) -> list[Request]:
     """The predict bodies of a JSON Lines file, or the predict calls of a request log, bound to their signatures.
 
@@ -63,10 +55,23 @@ def read_requests(path: Path, signatures: Mapping[str, Signature], default: str)
         SetupError: no such file, or a line that is no JSON object, or a record that is no PredictionLog.
     """
     if path.suffix in (".tfrecord", ".tfrecords"):
-        read = (_logged(path, number, each.data, signatures, default) for number, each in enumerate(records(path), 1))
+        whole = enumerate(_whole_records(path), 1)
+        read = (_logged(path, number, record, signatures, default) for number, record in whole)
     else:
         read = (_request(path, number, line, signatures, default) for number, line in _lines(path))
     return list(islice((each for each in read if each is not None), MAX_REQUESTS))
+
+
+def _whole_records(path: Path) -> Iterator[bytes]:
+    """Without the one that a killed server may have left unfinished at the end."""
+    count = 0
+    try:
+        for each in records(path):
+            count += 1
+            yield each.data
+    except CutOff:
+        if not count:
+            raise
 
 
 def _logged(
@@ -105,34 +110,14 @@ def _request(path: Path, number: int, line: bytes, signatures: Mapping[str, Sign
 
 
 def read_golden(path: Path, signature: Signature) -> list[Golden]:
-    """The rows of a JSON Lines file of {"inputs": {name: rows}, "outputs": {name: rows}}.
+    """The golden rows of a JSON Lines file that name ``signature`` or none; all of them where there are no such.
 
     Raises:
-        SetupError: no such file, or a line that is not of this form, or does not fit the signature.
+        SetupError: no such file, or a line that is not of the form, or does not fit the signature.
     """
-    found: list[Golden] = []
-    for number, line in _lines(path):
-        document = _json(path, number, line)
-        if not isinstance(document.get("inputs"), dict) or not isinstance(document.get("outputs"), dict):
-            raise SetupError(
-                f'{path}, line {number}: expected {{"inputs": {{…}}, "outputs": {{…}}}}, got {sorted(document)}.'
-            )
-        try:
-            inputs = predict_json.parse(orjson.dumps({"inputs": document["inputs"]})).bind(signature)
-        except UnstuckError as error:
-            raise SetupError(f"{path}, line {number}: {error.message}", hint=error.hint) from error
-        outputs = {
-            alias: _outputs(values, signature.outputs.get(alias)) for alias, values in document["outputs"].items()
-        }
-        found.append(Golden(inputs, outputs, number))
-    return found
-
-
-def _outputs(values: Any, spec: TensorSpec | None) -> Tensor:
-    array = np.asarray(values)
-    if array.dtype.kind in "US":
-        return np.array([str(each).encode() for each in array.ravel()], object).reshape(array.shape)
-    return array.astype(spec.dtype.numpy) if spec is not None and spec.dtype.numpy is not None else array
+    lines = golden_json.parse(_content(path), path).lines
+    meant = [each for each in lines if each.signature_name in ("", signature.name)]
+    return [golden_json.bind(each, path, signature) for each in meant or lines]
 
 
 def read_training(path: Path, signature: Signature, rows: int) -> dict[str, Tensor]:
@@ -177,13 +162,16 @@ def _fitted(alias: str, spec: TensorSpec, columns: Mapping[str, Tensor], signatu
 
 
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise SetupError(f"{path} cannot be read: {error.strerror or error}.") from None
-    for number, line in enumerate(content.split(b"\n"), 1):
+    for number, line in enumerate(_content(path).split(b"\n"), 1):
         if line.strip():
             yield number, line.strip()
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise SetupError(f"{path} cannot be read: {error.strerror or error}.") from None
 
 
 def _json(path: Path, number: int, line: bytes) -> dict[str, Any]:

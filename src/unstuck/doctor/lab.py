@@ -15,11 +15,15 @@ from unstuck.doctor.endpoint import Endpoint
 from unstuck.doctor.evidence.base import Evidence, NotRun
 from unstuck.doctor.given import Golden, Request, read_golden, read_requests, read_training
 from unstuck.doctor.local_model import LocalModel
+from unstuck.doctor.profiled import ProfiledRows
 from unstuck.errors import UnknownSignature, UnstuckError
+from unstuck.pipeline import PROFILE
 from unstuck.pipeline.checks import UNPREPARED
+from unstuck.pipeline.profile import read_profile
 
 MAX_ROWS = 64  # of a pool that an experiment runs
 TRAINING_ROWS = 512
+PROFILED_ROWS = 512
 
 E = TypeVar("E", bound=Evidence)
 Row = Mapping[str, "np.ndarray"]
@@ -191,6 +195,36 @@ class Lab:
         if self.has_pipeline:
             raise NotRun("a pipeline prepares what the model takes, and training data are prepared already")
         return spread(list(rows_of(self.training)), MAX_ROWS)
+
+    @cached_property
+    def _profiled(self) -> ProfiledRows:
+        """Rows drawn from the training profile in the model's version. Raises NotRun where there is none of use."""
+        path = self.question.model
+        file = (path if path.is_dir() else path.parent) / PROFILE if path is not None else None
+        if file is None or not file.is_file():
+            raise NotRun("the model has no training profile (unstuck fit-pipeline writes one)")
+        profile = read_profile(file)
+        if profile.signature != self.signature.name:
+            raise NotRun(f"the training profile is of signature {profile.signature!r}")
+        found = ProfiledRows(profile, file.parent, self.signature, PROFILED_ROWS)
+        if not found.columns:
+            raise NotRun("the training profile has none of the inputs, or says too little of them")
+        return found
+
+    @cached_property
+    def profiled(self) -> list[Row]:
+        """Values as in training by its profile, feature by feature; inputs that it does not tell are left out.
+
+        Raises NotRun where there is no profile, ProfileError where it cannot be read.
+        """
+        return [*self._profiled.rows()]
+
+    @cached_property
+    def profile_rows(self) -> list[Row]:
+        """Rows like training's, drawn from its profile, at most MAX_ROWS. Raises NotRun, ProfileError."""
+        if not self._profiled.is_plausible:
+            raise NotRun("whole rows cannot be drawn from the training profile")
+        return spread(self.profiled, MAX_ROWS)
 
     @cached_property
     def golden_rows(self) -> list[Row]:

@@ -11,6 +11,7 @@ from unstuck.core.servables import Engine
 from unstuck.core.signatures import Signature, Tensors
 from unstuck.core.tracing import Traceable
 from unstuck.doctor.evidence.base import NotRun
+from unstuck.engines.onnx import OnnxEngine
 from unstuck.engines.tensorflow import TensorFlowEngine
 from unstuck.errors import LoadFailed
 
@@ -58,6 +59,10 @@ class LocalModel:
     @cached_property
     def traced(self) -> Traceable:
         """The model's inside. Raises NotRun for an engine that shows none, LoadFailed."""
+        if isinstance(self.engine, OnnxEngine):
+            from unstuck.engines.onnx.tracing import TracedOnnx
+
+            return TracedOnnx(self.path)
         if not isinstance(self.engine, TensorFlowEngine):
             raise NotRun(f"the inside of {self.engine.platform} models cannot be watched")
         from unstuck.engines.tensorflow.tracing import TracedSavedModel

@@ -116,6 +116,24 @@ def on_the_way(cause: str, replay: EndpointReplay | None, fix: str) -> list[Outc
     return [each for each in by_answers(cause, replay, None, None, fix) if isinstance(each, Fault)]
 
 
+def on_the_way_or_sent(
+    cause: str, replay: EndpointReplay | None, fix: str, sent: Iterable[Outcome] | None, untested: str
+) -> Iterator[Outcome]:
+    """What ``on_the_way`` finds; else what the requests say; else that it was not tested.
+
+    Args:
+        sent: the outcomes of the requests; None where there is nothing to judge them by.
+        untested: why, then, nothing can be said.
+    """
+    found = on_the_way(cause, replay, fix)
+    if found:
+        yield from found
+    elif sent is None:
+        yield NotTested(untested)
+    else:
+        yield from sent
+
+
 def settled(outcomes: Iterable[Outcome], untested: str) -> Iterator[Outcome]:
     """The faults, or else the suspects, or else why the cause is ruled out, or why nothing can be said."""
     found = list(outcomes)

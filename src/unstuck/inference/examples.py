@@ -6,11 +6,13 @@ the examples itself; what is checked here is that the signature and its outputs 
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from time import perf_counter_ns
 
 import numpy as np
 
 from unstuck.core.dtypes import FLOAT, STRING, DType, name_of
 from unstuck.core.models import ModelSpec
+from unstuck.core.observers import InferenceObserver, Ran
 from unstuck.core.servables import AvailableModel, Models
 from unstuck.core.signatures import DEFAULT_SIGNATURE, METHOD_NAMES, Signature, Tensor, narrowed, show_shape
 from unstuck.errors import InvalidRequest, UnsupportedType
@@ -44,11 +46,12 @@ class Values:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """A result, and which version and signature gave it."""
+    """A result, which version and signature gave it, and how the run went that all results of one call share."""
 
     model: AvailableModel
     signature: Signature
     result: Classes | Values
+    ran: Ran
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,13 +130,20 @@ def infer(models: Models, tasks: Sequence[Task], examples: Sequence[bytes]) -> l
     if not examples:
         raise about(model, signatures[0], InvalidRequest("Input is empty.", hint="Send at least one example."))
     tensor = np.array(examples, object)
+    began_ns = perf_counter_ns()
     with errors_about(model, signatures[0]):
         runs = model.servable.run_all(signatures, tensor)
+    called = signatures[0].name if len(signatures) == 1 else ""
+    ran = Ran(model.name, model.version, called, began_ns, perf_counter_ns() - began_ns, 0, len(examples))
     answered: list[Answered] = []
     for method, signature, outputs in zip(methods, signatures, runs, strict=True):
         with errors_about(model, signature):
-            answered.append(Answered(model, signature, method.result(outputs, len(examples))))
-        for observer in model.observers:
+            answered.append(Answered(model, signature, method.result(outputs, len(examples)), ran))
+    for observer in model.observers:
+        if isinstance(observer, InferenceObserver):
+            observer.inferred([task.method_name for task in tasks], signatures, tensor, runs)
+            continue
+        for signature, outputs in zip(signatures, runs, strict=True):
             observer.ran(signature, dict.fromkeys(signature.inputs, tensor), outputs, ())
     return answered
 

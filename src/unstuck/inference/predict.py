@@ -3,9 +3,11 @@
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from time import perf_counter_ns
 from typing import Protocol, TypeVar, cast
 
 from unstuck.core.models import ModelSpec
+from unstuck.core.observers import Ran
 from unstuck.core.servables import AvailableModel, Models
 from unstuck.core.signatures import DEFAULT_SIGNATURE, Signature, Tensor, Tensors, narrowed
 from unstuck.errors import InvalidRequest, UnknownSignature, UnstuckError, did_you_mean
@@ -26,6 +28,22 @@ class BindableRequest(Protocol):
     def bind(self, signature: Signature) -> dict[str, Tensor]: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """Tensors that are bound already, as a request."""
+
+    signature_name: str
+    tensors: dict[str, Tensor]
+
+    @property
+    def warnings(self) -> list[str]:
+        return []
+
+    def bind(self, signature: Signature) -> dict[str, Tensor]:
+        del signature
+        return self.tensors
+
+
 @dataclass(slots=True)
 class PreparedCall:
     """A call that has passed every check and can run, on any thread, once.
@@ -36,6 +54,8 @@ class PreparedCall:
         inputs: its tensors by alias.
         warnings: what was sent and not used, or not as declared; the caller must be told.
         rows: of each call, where this one stands for several.
+        parse_ns: how long it took to get here from a message.
+        ran: how its run went, once it has run.
     """
 
     model: AvailableModel
@@ -43,6 +63,8 @@ class PreparedCall:
     inputs: Tensors
     warnings: list[str]
     rows: Sequence[int] = ()
+    parse_ns: int = 0
+    ran: Ran | None = None
 
     def key(self, calls: int = 1) -> tuple[str, int, str, int]:
         """Calls with one key do about the same work: the version, the signature, and the size class of their inputs.
@@ -57,6 +79,11 @@ class PreparedCall:
         return model.name, model.version, self.signature.name, (size // calls).bit_length()
 
     @property
+    def said(self) -> list[str]:
+        """What the caller is told beside the answer: the warnings, and the notice of its signature, once it has run."""
+        return [*self.warnings, *notices(self.model, self.signature)] if self.model.notices else self.warnings
+
+    @property
     def is_mergeable(self) -> bool:
         """Whether it may run in one batch with other calls: proven for its signature, and sent as declared."""
         return not self.warnings and self.signature.name in self.model.mergeable
@@ -67,13 +94,18 @@ class PreparedCall:
         Raises:
             EngineError: the framework failed; its message names model and signature, as does any error of ``encode``.
         """
+        model, signature = self.model, self.signature
+        began_ns = perf_counter_ns()
         try:  # written out, not errors_about: this is every call's path
-            outputs = self.model.servable.run(self.signature, self.inputs)
+            outputs = model.servable.run(signature, self.inputs)
+            ran_ns = perf_counter_ns()
             encoded = encode(outputs)
         except UnstuckError as error:
-            raise about(self.model, self.signature, error) from error
-        for observer in self.model.observers:
-            observer.ran(self.signature, self.inputs, outputs, self.rows)
+            raise about(model, signature, error) from error
+        encode_ns = perf_counter_ns() - ran_ns
+        self.ran = Ran(model.name, model.version, signature.name, began_ns, ran_ns - began_ns, encode_ns)
+        for observer in model.observers:
+            observer.ran(signature, self.inputs, outputs, self.rows)
         return encoded
 
 
@@ -140,9 +172,16 @@ def signature_of(model: AvailableModel, name: str) -> Signature:
     return signature
 
 
+def notices(model: AvailableModel, signature: Signature) -> list[str]:
+    """What is to be said with every answer of ``signature`` now."""
+    notice = model.notices.get(signature.name)
+    return [f"signature {signature.name!r}: {notice}"] if notice else []
+
+
 def about(model: AvailableModel, signature: Signature, error: UnstuckError) -> UnstuckError:
     """``error`` with a message that names the model and the signature."""
     error.message = f"Model {model.name!r} version {model.version}, signature {signature.name!r}: {error.message}"
+    error.about = model.version, signature.name
     return error
 
 

@@ -46,7 +46,7 @@ class SkewWatch:
     """Compares the calls of one signature with its training profile. Thread-safe."""
 
     def __init__(self, signature_name: str, rules: Mapping[str, Rule], policy: Policy) -> None:
-        self._signature_name = signature_name
+        self.signature_name = signature_name
         self._rules = rules
         self._policy: Policy = policy
         self._lock = threading.Lock()
@@ -58,7 +58,7 @@ class SkewWatch:
         Raises:
             InvalidRequest: under ``reject``.
         """
-        if signature.name != self._signature_name:
+        if signature.name != self.signature_name:
             return []
         found = [unlike for alias, rule in self._rules.items() if (unlike := rule(inputs[alias])) is not None]
         if not found:
@@ -81,7 +81,7 @@ class SkewWatch:
         if len(str(after)) > len(str(before)) or not before:  # the 1st, 10th, 100th …
             log.warning(
                 "signature %r: %s; %d such rows so far (--on_skew=%s)",
-                self._signature_name,
+                self.signature_name,
                 unlike.said,
                 after,
                 self._policy,

@@ -1,27 +1,40 @@
 """One version on its way from a folder to a servable and back."""
 
-import os
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from types import MappingProxyType
 
 from unstuck.core.observers import RunObserver
+from unstuck.core.process import resident_bytes
 from unstuck.core.servables import InputWatch, Loader, Servable
 from unstuck.errors import LoadFailed, UnstuckError
 from unstuck.lifecycle.leases import Lease
 from unstuck.lifecycle.policies import Phase, Snapshot
-from unstuck.lifecycle.source import VersionPath
+from unstuck.lifecycle.source import Files, Found, VersionPath
 
 # Errors of the system that waiting does not heal; other OSErrors (a network file system's, too many open files) may.
 _LASTING = (FileNotFoundError, PermissionError, NotADirectoryError, IsADirectoryError)
 
-Files = tuple[tuple[str, int, int, int], ...]
+Facts = Mapping[str, object]  # values of JSON
+Notices = Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
 class AvailableVersion:
-    """A version that serves. To hold one is to lease it: it is not unloaded before the last reference is gone."""
+    """A version that serves. To hold one is to lease it: it is not unloaded before the last reference is gone.
+
+    Attributes:
+        name: the model's.
+        version: its number.
+        servable: answers its calls.
+        mergeable: the signatures whose calls may be run together.
+        watch: compares inputs with training's; None where nothing is known of those.
+        observers: hear of each of its runs.
+        facts: what was found out of it when it was loaded, for people and their tools.
+        notices: by signature, what is to be said with its answers; changes while it serves.
+    """
 
     name: str
     version: int
@@ -29,6 +42,8 @@ class AvailableVersion:
     mergeable: frozenset[str] = frozenset()
     watch: InputWatch | None = None
     observers: Sequence[RunObserver] = ()
+    facts: Facts = field(default_factory=dict[str, object])
+    notices: Notices = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +53,8 @@ class Accepted:
     mergeable: frozenset[str] = frozenset()
     watch: InputWatch | None = None
     observers: Sequence[RunObserver] = ()
+    facts: Facts = field(default_factory=dict[str, object])
+    notices: Notices = field(default_factory=dict[str, str])
 
 
 LoaderOf = Callable[[str, VersionPath], Loader]
@@ -51,6 +68,7 @@ class Harness:
     Attributes:
         name: the model's.
         found: the version, and where it is.
+        local: where it is on this machine, once it was loaded from there.
         is_aspired: whether it is to be served.
         phase: how far it is.
         serving: what lookups return while it serves.
@@ -64,7 +82,7 @@ class Harness:
     """
 
     name: str
-    found: VersionPath
+    found: Found
     is_aspired: bool = True
     phase: Phase = Phase.NEW
     serving: AvailableVersion | None = None
@@ -73,6 +91,7 @@ class Harness:
     attempts: int = 0
     error: UnstuckError | None = None
     retry: threading.Timer | None = None
+    local: VersionPath | None = None
     files: Files = field(default=())
     seen_files: Files = field(default=())
 
@@ -86,36 +105,33 @@ class Harness:
 
     def load(self, loader_of: LoaderOf, accept: Accept) -> tuple[Loader, AvailableVersion]:
         """Loads it in the calling thread. Raises whatever stands against its being served."""
-        self.files = self.seen_files = files_of(self.found.path)
-        loader = loader_of(self.name, self.found)
+        self.local, self.files = self.found.local()
+        self.seen_files = self.files
+        start, before = time.monotonic(), resident_bytes()
+        loader = loader_of(self.name, self.local)
         servable = loader.load()
+        loaded = {"load_s": round(time.monotonic() - start, 3), "memory_growth_bytes": resident_bytes() - before}
         try:
-            accepted = accept(self.name, self.found, servable)
+            accepted = accept(self.name, self.local, servable)
         except BaseException:
             loader.unload()
             raise
         return loader, AvailableVersion(
-            self.name, self.version, servable, accepted.mergeable, accepted.watch, accepted.observers
+            self.name,
+            self.version,
+            servable,
+            accepted.mergeable,
+            accepted.watch,
+            accepted.observers,
+            MappingProxyType({**loaded, **accepted.facts}),
+            accepted.notices,
         )
 
     def has_healed(self) -> bool:
         """Whether the files of a failed version have changed, and changed no more since the last time it was asked."""
-        now = files_of(self.found.path)
+        now = self.found.files()
         is_still, self.seen_files = now == self.seen_files, now
         return is_still and now != self.files
-
-
-def files_of(path: Path) -> Files:
-    """The files at ``path``, with what changes when they are written."""
-    files: list[tuple[str, int, int, int]] = []
-    paths = [path] if path.is_file() else [Path(top) / name for top, _, names in os.walk(path) for name in names]
-    for each in sorted(paths):
-        try:
-            stat = each.stat()
-        except OSError:
-            continue
-        files.append((str(each), stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns))
-    return tuple(files)
 
 
 def may_pass(error: BaseException) -> bool:

@@ -17,7 +17,7 @@ from unstuck.lifecycle.labels import Labels, check_labels
 from unstuck.lifecycle.leases import Lease
 from unstuck.lifecycle.memory import give_back_freed_memory
 from unstuck.lifecycle.policies import Load, Phase, Policy, availability_preserving
-from unstuck.lifecycle.source import VersionPath
+from unstuck.lifecycle.source import Found
 from unstuck.lifecycle.states import States
 
 log = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ class Manager(Models):
         self._labels: Labels = {}
         self._awaited: frozenset[str] = frozenset()
         self._harnesses: dict[str, list[Harness]] = {}
-        self._wanted: dict[str, Sequence[VersionPath]] = {}
+        self._wanted: dict[str, Sequence[Found]] = {}
         self._loading = ThreadPoolExecutor(max(options.load_threads, 1), thread_name_prefix="unstuck-load")
         self._may_unload = threading.Semaphore(max(options.unload_threads, 1))
         self._unloading: set[threading.Thread] = set()
@@ -159,7 +159,7 @@ class Manager(Models):
             check_labels(labels, self._labels, self.is_available, allow_unavailable=allow_unavailable)
             self._labels = labels
 
-    def aspire(self, name: str, versions: Sequence[VersionPath]) -> None:
+    def aspire(self, name: str, versions: Sequence[Found]) -> None:
         """Of this model, serves these versions from now on, and no other once one of these serves.
 
         A version that has failed is tried again once its files have changed, and have stopped changing.

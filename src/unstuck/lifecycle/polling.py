@@ -10,9 +10,12 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from unstuck.core.locations import RemotePath
 from unstuck.core.models import ModelConfig, Specific
 from unstuck.errors import SetupError, UnstuckError
-from unstuck.lifecycle.source import VersionPath, chosen, no_versions, numbered_folders, version_folder
+from unstuck.lifecycle.remote import RemoteModels
+from unstuck.lifecycle.remote_look import RemoteLook
+from unstuck.lifecycle.source import Found, chosen, no_versions, numbered_folders, version_folder, versions_in
 
 log = logging.getLogger(__name__)
 
@@ -22,68 +25,68 @@ class Target(Protocol):
 
     def set_models(self, names: Iterable[str]) -> None: ...
 
-    def aspire(self, name: str, versions: Sequence[VersionPath]) -> None: ...
+    def aspire(self, name: str, versions: Sequence[Found]) -> None: ...
 
     def report_problem(self, name: str, problem: UnstuckError) -> None: ...
 
 
 class Source:
-    """Thread-safe. ``poll`` looks in the calling thread; between ``start`` and ``stop`` a thread does, too."""
+    """Thread-safe. ``poll`` looks in the calling thread; between ``start`` and ``stop`` threads do, too."""
 
-    def __init__(self, target: Target, is_version: Callable[[Path], bool], wait_s: float) -> None:
+    def __init__(
+        self, target: Target, is_version: Callable[[Path], bool], wait_s: float, remote: RemoteLook | None = None
+    ) -> None:
         """Looks at nothing yet.
 
         Args:
             target: hears of the versions found.
             is_version: whether a base path is one version itself.
             wait_s: the time between two looks; 0 looks only when asked, less never.
+            remote: looks at remote base paths.
         """
         self._target = target
         self._is_version = is_version
-        self._wait_s = wait_s
-        self._lock = threading.Lock()
-        self._models: tuple[ModelConfig, ...] = ()
-        self._problems: dict[str, str] = {}
-        self._repeated = Repeated("unstuck-poll", wait_s, self._poll_again)
+        self._remote = remote or RemoteLook(RemoteModels(is_version), wait_s)
+        self._local_looks = _Looks("unstuck-poll", wait_s, target, self._look)
+        self._remote_looks = _Looks(
+            "unstuck-poll-remote", self._remote.wait_s, target, self._look_at_remote, self._remote.tidy
+        )
+
+    def check(self, model: ModelConfig) -> None:
+        """Raises SetupError where nothing can be served from its base path, even later."""
+        if isinstance(model.base_path, RemotePath):
+            self._remote.check(model.base_path)
+        elif not self._is_version(model.base_path):
+            versions_in(model.base_path)
 
     def set_models(self, models: Sequence[ModelConfig]) -> None:
         """From now on these are looked at; versions of others are to be served no more."""
-        with self._lock:
-            self._models = tuple(models)
+        remote = tuple(model for model in models if isinstance(model.base_path, RemotePath))
+        with self._local_looks.lock, self._remote_looks.lock:
+            self._remote.set_models(remote)
+            self._local_looks.models = tuple(model for model in models if model not in remote)
+            self._remote_looks.models = remote
             self._target.set_models([model.name for model in models])
 
     def poll(self) -> dict[str, SetupError]:
         """Looks at every base path once; returns what was wrong, by model."""
-        if self._wait_s < 0:
-            return {}
-        with self._lock:  # so that no older look comes after a newer one
-            problems: dict[str, SetupError] = {}
-            for model in self._models:
-                try:
-                    self._target.aspire(model.name, self._look(model))
-                except SetupError as problem:
-                    problems[model.name] = problem
-                    self._target.report_problem(model.name, problem)
-            self._problems = {name: str(problem) for name, problem in problems.items()}
-        return problems
+        return {**self._local_looks.look(), **self._remote_looks.look()}
 
     def start(self) -> None:
         """Looks again after each wait."""
-        self._repeated.start()
+        self._local_looks.start()
+        self._remote_looks.start()
 
     def stop(self) -> None:
-        """Looks no more."""
-        self._repeated.stop()
+        """Looks no more, and copies no more."""
+        self._local_looks.stop()
+        self._remote_looks.stop()
+        self._remote.stop()
 
-    def _poll_again(self) -> None:
-        known = self._problems
-        for name, problem in self.poll().items():
-            if known.get(name) != str(problem):
-                log.warning("Model %r: %s", name, problem)
-
-    def _look(self, model: ModelConfig) -> list[VersionPath]:
+    def _look(self, model: ModelConfig) -> Sequence[Found]:
         """The versions to serve. Raises SetupError: why there are none."""
         path = model.base_path
+        assert isinstance(path, Path)
         if self._is_version(path):
             return [version_folder(path)]
         found = numbered_folders(path)
@@ -94,6 +97,67 @@ class Source:
                 raise _none_of_those(path, model.versions, found)
             raise no_versions(path)
         return versions
+
+    def _look_at_remote(self, model: ModelConfig) -> Sequence[Found]:
+        """As ``_look``; a remote folder without any version does not exist, and may be just out of reach."""
+        path = model.base_path
+        assert isinstance(path, RemotePath)
+        found, versions = self._remote.look(model, path)
+        if not versions and isinstance(model.versions, Specific):
+            self._target.aspire(model.name, ())
+            raise _none_of_those(path, model.versions, found)
+        return versions
+
+
+class _Looks:
+    """At some of the models, with a rhythm and a lock of their own: a store that hangs holds up no local folder.
+
+    Attributes:
+        lock: so that no older look comes after a newer one, or after other models were set.
+        models: that are looked at; changed with the lock held.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        wait_s: float,
+        target: Target,
+        look: Callable[[ModelConfig], Sequence[Found]],
+        after: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.lock = threading.Lock()
+        self.models: tuple[ModelConfig, ...] = ()
+        self._wait_s = wait_s
+        self._target = target
+        self._look = look
+        self._after = after
+        self._problems: dict[str, str] = {}
+        self._repeated = Repeated(name, wait_s, self._look_again)
+        self.start = self._repeated.start
+        self.stop = self._repeated.stop
+
+    def look(self) -> dict[str, SetupError]:
+        """At all of them, once; returns what was wrong, by model."""
+        problems: dict[str, SetupError] = {}
+        if self._wait_s < 0:
+            return problems
+        with self.lock:
+            for model in self.models:
+                try:
+                    self._target.aspire(model.name, self._look(model))
+                except SetupError as problem:
+                    problems[model.name] = problem
+                    self._target.report_problem(model.name, problem)
+            if self.models:
+                self._after()
+            self._problems = {name: str(problem) for name, problem in problems.items()}
+        return problems
+
+    def _look_again(self) -> None:
+        known = self._problems
+        for name, problem in self.look().items():
+            if known.get(name) != str(problem):
+                log.warning("Model %r: %s", name, problem)
 
 
 class Repeated:
@@ -122,7 +186,7 @@ class Repeated:
                 log.exception("%s failed", self._name)
 
 
-def _none_of_those(path: Path, wanted: Specific, found: Sequence[VersionPath]) -> SetupError:
+def _none_of_those(path: Path | RemotePath, wanted: Specific, found: Sequence[Found]) -> SetupError:
     return SetupError(
         f"{path} has none of the versions {', '.join(map(str, sorted(wanted.versions)))} that model_version_policy "
         f"names; it has {', '.join(str(each.version) for each in found)}."

@@ -5,8 +5,8 @@ Source: the checks of tensorflow_serving/model_servers/server_core.cc.
 
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
+from unstuck.core.locations import location
 from unstuck.core.models import AllVersions, Latest, ModelConfig, RequestLogConfig, Specific, VersionChoice
 from unstuck.errors import did_you_mean
 from unstuck.proto.wire import config_pb2
@@ -16,6 +16,7 @@ ServableVersionPolicy = FileSystemStoragePathSourceConfig.ServableVersionPolicy
 Place = tuple[str | int, ...]  # names of fields, and indexes of those that are repeated
 
 TENSORFLOW = "tensorflow"
+LOG_TYPES = ("", "file")
 _LIST: Place = ("model_config_list", "config")
 
 
@@ -60,7 +61,7 @@ def _model(model: config_pb2.ModelConfig) -> ModelConfig:
     log = model.logging_config
     return ModelConfig(
         name=model.name,
-        base_path=Path(model.base_path),
+        base_path=location(model.base_path),
         versions=_choice(model.model_version_policy),
         labels=dict(model.version_labels),
         platform=_platform(model),
@@ -91,18 +92,29 @@ def _problems(place: Place, model: config_pb2.ModelConfig, platforms: Collection
     yield from _path_problems((*place, "base_path"), model.base_path)
     yield from _platform_problems(place, model, platforms)
     yield from _version_problems(place, model)
-    rate = model.logging_config.sampling_config.sampling_rate
+    yield from _log_problems((*place, "logging_config"), model.logging_config)
+
+
+def _log_problems(place: Place, log: config_pb2.LoggingConfig) -> Iterable[Problem]:
+    rate, collector = log.sampling_config.sampling_rate, log.log_collector_config
+    where = (*place, "log_collector_config")
     if not 0 <= rate <= 1:
-        where = (*place, "logging_config", "sampling_config", "sampling_rate")
-        yield Problem(where, f"expected a rate from 0 to 1, got {rate:g}.")
+        yield Problem((*place, "sampling_config", "sampling_rate"), f"expected a rate from 0 to 1, got {rate:g}.")
+    elif rate and not collector.filename_prefix:
+        yield Problem(place, "has no log_collector_config.filename_prefix, so there is no place for the log.")
+    if collector.type not in LOG_TYPES:
+        hint = "Requests are logged to TFRecord files."
+        yield Problem((*where, "type"), f"expected {LOG_TYPES[1]!r} or none, got {collector.type!r}.", hint)
+    prefix = collector.filename_prefix
+    if prefix and not prefix.startswith("/"):
+        hint = f"Write it from the root: '/…/{prefix}'."
+        yield Problem((*where, "filename_prefix"), f"expected an absolute path, got {prefix!r}.", hint)
 
 
 def _path_problems(place: Place, path: str) -> Iterable[Problem]:
     if not path:
         yield Problem(place, "is missing: the folder with the model's numbered versions.")
-    elif "://" in path:
-        yield Problem(place, f"{path!r} is remote, which is not built yet.", "Copy the model to a local folder.")
-    elif not path.startswith("/"):
+    elif "://" not in path and not path.startswith("/"):
         yield Problem(place, f"expected an absolute path, got {path!r}.", f"Write it from the root: '/…/{path}'.")
 
 

@@ -32,18 +32,20 @@ class EngineContract:
         framework: the module that importing the engine must not import.
         one_input: models with signatures of one input each, as exports of ``unstuck.testing``, and a tensor that some
             of them take.
+        shout: what the exported model's ``shouted`` does to a text: capitals, unless the format has no such op.
     """
 
     engine: ClassVar[Engine]
     framework: ClassVar[str]
     one_input: ClassVar[Sequence[tuple[Callable[[Path], Path], Tensor]]]
+    shout: ClassVar[Callable[[bytes], bytes]] = bytes.upper
 
     @classmethod
     def export(cls, base_path: Path) -> Path:
         """Saves the model ``unstuck.testing.models.multi_io`` in the engine's format; returns its version folder.
 
         Its default signature takes ``a`` float [-1,2], ``b`` int64 [-1], ``c`` string [-1], and gives ``total`` float
-        [-1] (a's row sums plus b), ``doubled`` int64 [-1] (2 b), ``shouted`` string [-1] (c in capitals),
+        [-1] (a's row sums plus b), ``doubled`` int64 [-1] (2 b), ``shouted`` string [-1] (``shout`` of c),
         ``pair_bytes`` string [-1,2] (c twice). An ``a`` and a ``b`` of unequal length must fail in the framework.
         """
         raise NotImplementedError
@@ -97,7 +99,7 @@ class EngineContract:
     def test_run(self, servable: Servable, signature: Signature, rows: int) -> None:
         inputs = _inputs(rows)
         outputs = servable.run(signature, inputs)
-        _check(inputs, outputs)
+        self._check(inputs, outputs)
         assert [*outputs] == [*signature.outputs], "in the signature's order"
         for alias, array in outputs.items():
             assert type(array) is np.ndarray
@@ -120,7 +122,7 @@ class EngineContract:
             for alias, array in outputs.items():
                 assert array.dtype == everything[alias].dtype
                 assert array.tolist() == everything[alias].tolist()
-        _check(inputs, servable.run(signature, inputs))
+        self._check(inputs, servable.run(signature, inputs))
 
     def test_running_several_signatures_gives_what_each_gives_alone(self, tmp_path: Path) -> None:
         for number, (export, tensor) in enumerate(self.one_input):
@@ -147,7 +149,7 @@ class EngineContract:
     def test_inputs_need_not_be_contiguous_and_are_not_changed(self, servable: Servable, signature: Signature) -> None:
         every_other = {alias: array[::-2] for alias, array in _inputs(8).items()}
         before = {alias: array.copy() for alias, array in every_other.items()}
-        _check(every_other, servable.run(signature, every_other))
+        self._check(every_other, servable.run(signature, every_other))
         assert all((every_other[alias] == before[alias]).all() for alias in before)
 
     def test_outputs_stay_as_they_are(self, servable: Servable, signature: Signature) -> None:
@@ -155,7 +157,7 @@ class EngineContract:
         first = servable.run(signature, first_inputs)
         for seed in range(20):
             servable.run(signature, _inputs(3, seed))
-        _check(first_inputs, first)
+        self._check(first_inputs, first)
 
     def test_threads_may_run_at_once(self, servable: Servable, signature: Signature) -> None:
         wrong: list[BaseException] = []
@@ -166,7 +168,7 @@ class EngineContract:
                 together.wait(60)
                 for seed in range(RUNS_A_THREAD):
                     inputs = _inputs(1 + number, seed * THREADS + number)
-                    _check(inputs, servable.run(signature, inputs))
+                    self._check(inputs, servable.run(signature, inputs))
             except BaseException as error:  # noqa: BLE001 - raised again below, where pytest sees it
                 wrong.append(error)
 
@@ -187,7 +189,7 @@ class EngineContract:
         assert "\n" not in str(caught.value), "one line, without the framework's stack"
         assert "'a' declared float [-1,2], got [2,2]" in caught.value.hint
         assert "'b' declared int64 [-1], got [3]" in caught.value.hint
-        _check(_inputs(2), servable.run(signature, _inputs(2)))
+        self._check(_inputs(2), servable.run(signature, _inputs(2)))
 
     def test_a_model_that_cannot_be_loaded(self, tmp_path: Path) -> None:
         version_path = self.export(tmp_path / "broken")
@@ -202,14 +204,25 @@ class EngineContract:
         servable = second.load()
         first.unload()
         first.unload()
-        _check(_inputs(2), servable.run(servable.signatures["serving_default"], _inputs(2)))
+        self._check(_inputs(2), servable.run(servable.signatures["serving_default"], _inputs(2)))
         second.unload()
         again = first.load()
-        _check(_inputs(2), again.run(again.signatures["serving_default"], _inputs(2)))
+        self._check(_inputs(2), again.run(again.signatures["serving_default"], _inputs(2)))
         first.unload()
 
     def test_a_loader_that_loaded_nothing_can_be_unloaded(self, version_path: Path) -> None:
         self.engine.loader(version_path).unload()
+
+    def _check(self, inputs: dict[str, Any], outputs: Outputs) -> None:
+        np.testing.assert_allclose(
+            np.asarray(outputs["total"], np.float64),
+            inputs["a"].astype(np.float64).sum(axis=1) + inputs["b"],
+            rtol=1e-6,
+        )
+        assert outputs["doubled"].tolist() == (2 * inputs["b"]).tolist()
+        assert outputs["shouted"].tolist() == [type(self).shout(text) for text in inputs["c"]]
+        assert outputs["pair_bytes"].shape == (len(inputs["c"]), 2)
+        assert outputs["pair_bytes"].tolist() == [[text, text] for text in inputs["c"]]
 
 
 def _takes(signature: Signature, tensor: Tensor) -> bool:
@@ -230,13 +243,3 @@ def _objects(texts: list[bytes]) -> Tensor:
     array = np.empty(len(texts), object)
     array[:] = texts
     return array
-
-
-def _check(inputs: dict[str, Any], outputs: Outputs) -> None:
-    np.testing.assert_allclose(
-        np.asarray(outputs["total"], np.float64), inputs["a"].astype(np.float64).sum(axis=1) + inputs["b"], rtol=1e-6
-    )
-    assert outputs["doubled"].tolist() == (2 * inputs["b"]).tolist()
-    assert outputs["shouted"].tolist() == [text.upper() for text in inputs["c"]]
-    assert outputs["pair_bytes"].shape == (len(inputs["c"]), 2)
-    assert outputs["pair_bytes"].tolist() == [[text, text] for text in inputs["c"]]

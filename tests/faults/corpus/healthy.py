@@ -1,5 +1,23 @@
 """Healthy deployments, for which any verdict is a false alarm."""
 
-from corpus import healthy_lookalikes, healthy_served, tricky_models
+from corpus import (
+    healthy_lookalikes,
+    healthy_served,
+    model_onnx,
+    more_healthy,
+    resource_metrics,
+    tokens_live,
+    tricky_models,
+    with_profile,
+)
 
-CASES = [*healthy_served.CASES, *healthy_lookalikes.CASES, *tricky_models.HEALTHY]
+CASES = [
+    *healthy_served.CASES,
+    *healthy_lookalikes.CASES,
+    *tricky_models.HEALTHY,
+    *model_onnx.HEALTHY,
+    *resource_metrics.HEALTHY,
+    *tokens_live.HEALTHY,
+    *with_profile.HEALTHY,
+    *more_healthy.CASES,
+]

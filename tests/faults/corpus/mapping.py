@@ -1,5 +1,12 @@
 """Deployments where the right values reach the wrong place."""
 
-from corpus import mapping_features, mapping_layout, mapping_more, mapping_places
+from corpus import mapping_features, mapping_layout, mapping_more, mapping_places, more_dropped, more_turned
 
-CASES = [*mapping_features.CASES, *mapping_layout.CASES, *mapping_places.CASES, *mapping_more.CASES]
+CASES = [
+    *mapping_features.CASES,
+    *mapping_layout.CASES,
+    *mapping_places.CASES,
+    *mapping_more.CASES,
+    *more_dropped.CASES,
+    *more_turned.CASES,
+]

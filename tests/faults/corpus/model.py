@@ -1,6 +1,6 @@
 """Faults of the model itself, whoever serves it; ``check`` of ``model_case`` proves that each shows."""
 
-from corpus import model_activations, model_inputs, model_more, model_outputs, model_weights
+from corpus import model_activations, model_inputs, model_more, model_onnx, model_outputs, model_weights, with_profile
 
 FAULTS = [*model_inputs.FAULTS, *model_activations.FAULTS, *model_weights.FAULTS, *model_outputs.FAULTS]
-CASES = [*(fault.case() for fault in FAULTS), *model_more.CASES]
+CASES = [*(fault.case() for fault in FAULTS), *model_more.CASES, *model_onnx.FAULTS, *with_profile.OF_MODEL]

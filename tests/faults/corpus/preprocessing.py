@@ -1,11 +1,16 @@
 """Deployments where what reaches the model is not what it was trained on."""
 
 from corpus import (
+    more_constant,
+    more_double,
+    more_encoding,
     preprocessing_constant,
     preprocessing_live,
     preprocessing_more,
     preprocessing_numbers,
     preprocessing_text,
+    tokens_live,
+    with_profile,
 )
 
 CASES = [
@@ -14,4 +19,9 @@ CASES = [
     *preprocessing_numbers.CASES,
     *preprocessing_live.CASES,
     *preprocessing_more.CASES,
+    *more_constant.CASES,
+    *more_double.CASES,
+    *more_encoding.CASES,
+    *tokens_live.FAULTS,
+    *with_profile.OF_REQUESTS,
 ]

@@ -46,6 +46,10 @@ class _Handler(BaseHTTPRequestHandler):
     wbufsize = -1
 
     def do_GET(self) -> None:
+        page = self.servable.hooks.pages.get(self.path)
+        if page is not None:
+            self._send(200, page.encode(), {"Content-Type": "text/plain"})
+            return
         self._send(*self._answer(self._get))
 
     def do_POST(self) -> None:

@@ -46,6 +46,7 @@ class Hooks:
             ``forward()`` asks the server behind it.
         states: by version, the state that status reports; AVAILABLE where nothing is said.
         failures: by version, the error code and message that status reports; OK where nothing is said.
+        pages: by path, what a GET of it answers besides the API; of REST alone.
     """
 
     route: Callable[[int | None, str], tuple[int | None, str]] = lambda version, signature: (version, signature)
@@ -55,6 +56,7 @@ class Hooks:
     proxy: Callable[[str, bytes, Forward], Reply] = lambda path, body, forward: forward()
     states: Mapping[int, str] = field(default_factory=dict[int, str])
     failures: Mapping[int, tuple[str, str]] = field(default_factory=dict[int, tuple[str, str]])
+    pages: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 class Servable:

@@ -58,7 +58,7 @@ def test_everything_that_is_wrong_on_disk_is_told_with_its_line(folder, capsys):
         "F:3: Model 'few': model_version_policy names version 8, which is not in @/a.",
         "F:3: Model 'few': model_version_policy names version 9, which is not in @/a.",
         "F:5: Model 'late': 'stable' is a label of version 4, but only 1 would be served.",
-        "F:6: Model 'empty': @/a/3 has no saved_model.pb and no model.onnx.",
+        "F:6: Model 'empty': @/a/3 has no saved_model.pb, model.onnx or model.tflite.",
         "F:7: Model 'other': model_platform is 'tensorflow', but @/b/1 is of the platform 'onnx'.",
     ]
 

@@ -22,6 +22,7 @@ from unstuck.doctor.evidence.variation import VariationTrace
 from unstuck.doctor.findings import CAUSES, Finding, Location, Report, Verdict
 from unstuck.doctor.lab import Question
 from unstuck.errors import UnstuckError
+from unstuck.proto.tfrecord import framed
 
 SICK: Found = {Subject: Subject(model="/m/1", signature="s"), VariationTrace: DEAD}
 WELL: Found = {Subject: Subject(model="/m/1", signature="s"), VariationTrace: ALIVE}
@@ -202,6 +203,23 @@ def test_ctrl_c_ends_quietly(base: Path, monkeypatch: pytest.MonkeyPatch, capsys
     monkeypatch.setattr(doctor, "collect", interrupt)
     assert main(["diagnose", "--model", str(base)]) == 130
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_request_log_is_told_from_lines_of_text(base: Path, tmp_path: Path) -> None:
+    for size in (5, 10, 266):  # the length, which comes first, begins with the byte that ends a line
+        (tmp_path / "log.tfrecord").write_bytes(framed(b"x" * size))
+        assert asked("--model", base, f"--requests={tmp_path / 'log.tfrecord'}").requests == tmp_path / "log.tfrecord"
+
+
+def test_golden_rows_beside_the_model_are_taken_where_none_are_given(base: Path, tmp_path: Path) -> None:
+    assert asked("--model", base).golden is None
+    beside = base / "10" / "assets.extra" / "unstuck" / "golden.jsonl"
+    beside.parent.mkdir(parents=True)
+    beside.write_text("")
+    assert asked("--model", base).golden == beside
+    other = tmp_path / "other.jsonl"
+    other.write_text('{"inputs": {}, "outputs": {}}')
+    assert asked("--model", base, f"--golden={other}").golden == other
 
 
 @pytest.mark.parametrize(("form", "begins"), [("text", "✗ "), ("json", "{\n"), ("html", "<!doctype html>")])

@@ -271,7 +271,7 @@ def test_it_says_what_is_wrong(arguments, says, capsys):
         ("saved_model.pb", b"\x89PNG", "has no readable saved_model.pb"),
         ("saved_model.pb", b"", "holds no graph: the file is empty"),
         ("model.onnx", b"\x89PNG", "is not an ONNX model"),
-        ("other.txt", b"", "holds no model of a format that is known: tensorflow, onnx."),
+        ("other.txt", b"", "holds no model of a format that is known: tensorflow, onnx, tflite."),
     ],
 )
 def test_files_that_are_no_model(tmp_path, capsys, name, content, says):

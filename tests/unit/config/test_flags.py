@@ -1,12 +1,16 @@
+import os
 from pathlib import Path
 
 import pytest
 
 from unstuck.config import serve_flags as flags
-from unstuck.config.flags import FlagError, parse
-from unstuck.config.serve_flags import NOT_BUILT, SERVE_FLAGS
+from unstuck.config.flags import Accepted, FlagError, Refused, parse
+from unstuck.config.foreign_flags import FOREIGN_FLAGS
+from unstuck.config.serve_flags import GROUPS, SERVE_FLAGS
 from unstuck.config.serving import server_config
 from unstuck.config.settings import AUTO_PORT, ServerConfig
+from unstuck.core.locations import RemotePath
+from unstuck.core.models import RequestLogConfig
 
 
 def config(*arguments):
@@ -40,6 +44,18 @@ def config(*arguments):
         (["--rest_api_enable_cors_support=0"], "cors", False),
         ([], "cors", False),
         (["--strict_inputs"], "strict_inputs", True),
+        ([], "warmup_iterations", 1),
+        (["--enable_model_warmup"], "warmup_iterations", 1),
+        (["--enable_model_warmup=false"], "warmup_iterations", 0),
+        (["--enable_model_warmup=false", "--num_request_iterations_for_warmup=2"], "warmup_iterations", 0),
+        (["--num_request_iterations_for_warmup=2"], "warmup_iterations", 2),
+        (["--num_request_iterations_for_warmup=0"], "warmup_iterations", 1),
+        ([], "golden_rows", "check"),
+        (["--golden_rows=warn"], "golden_rows", "warn"),
+        ([], "request_log_redact", frozenset()),
+        (["--request_log_redact=a, b,"], "request_log_redact", frozenset({"a", "b"})),
+        ([], "request_log_bytes", 1 << 30),
+        (["--request_log_max_bytes=5000"], "request_log_bytes", 5000),
         (["--rest_api_max_body_bytes=1000"], "max_body_bytes", 1000),
         ([], "max_body_bytes", 512 * 1024 * 1024),
         (["--saved_model_tags=serve,gpu"], "saved_model_tags", ("serve", "gpu")),
@@ -58,9 +74,25 @@ def config(*arguments):
         (["--enable_grpc_healthcheck_service=false"], "grpc_health", False),
         ([], "grpc_health", True),
         (["--ssl_config_file=/etc/ssl.txt"], "ssl_config_file", Path("/etc/ssl.txt")),
+        (["--rest_ssl_config_file=/etc/ssl.txt"], "rest_tls_config_file", Path("/etc/ssl.txt")),
+        (["--per_process_gpu_memory_fraction=0.25"], "gpu_memory_fraction", 0.25),
+        (["--mixed_precision=bfloat16"], "bfloat16", True),
+        (["--mixed_precision="], "bfloat16", False),
+        (["--prefer_tflite_model"], "prefer_tflite", True),
+        (["--num_tflite_pools=3"], "tflite_interpreters", 3),
+        (["--num_tflite_pools=3", "--num_tflite_interpreters_per_pool=2"], "tflite_interpreters", 6),
+        ([], "tflite_interpreters", 0),
         (["--enable_serialization_as_tensor_content"], "tensor_content", True),
         (["--file_system_poll_wait_seconds=30"], "poll_wait_s", 30),
         (["--file_system_poll_wait_seconds=-1"], "poll_wait_s", -1),
+        ([], "remote_poll_wait_s", 60),
+        (["--file_system_poll_wait_seconds=30"], "remote_poll_wait_s", 60),
+        (["--file_system_poll_wait_seconds=90"], "remote_poll_wait_s", 90),
+        (["--file_system_poll_wait_seconds=0"], "remote_poll_wait_s", 0),
+        (["--file_system_poll_wait_seconds=-1"], "remote_poll_wait_s", -1),
+        (["--file_system_poll_wait_seconds=0", "--remote_poll_wait_seconds=5"], "remote_poll_wait_s", 5),
+        (["--model_cache_dir=/var/cache/models"], "model_cache_dir", Path("/var/cache/models")),
+        ([], "model_cache_dir", None),
         ([], "poll_wait_s", 1),
         (["--aspired_version_policy=resource_preserving"], "version_policy", "resource_preserving"),
         ([], "version_policy", "availability_preserving"),
@@ -104,6 +136,10 @@ def test_a_flag_sets_its_value(arguments, field, value, flags_first):
         (["--rest_api_timeout_in_ms=1.5"], "is malformed: expected a whole number"),
         (["--rest_api_num_threads=0"], "is malformed: expected a number above 0"),
         (["--rest_api_max_body_bytes=-5"], "is malformed: expected a number above 0"),
+        (["--mixed_precision=float16"], "--mixed_precision=float16 is malformed: expected bfloat16."),
+        (["--per_process_gpu_memory_fraction=2"], "is malformed: expected a rate from 0 to 1"),
+        (["--use_alts_credentials=yes"], "--use_alts_credentials=yes is malformed: expected true or false."),
+        (["--platform_config_file"], "--platform_config_file needs a value: --platform_config_file=FILE."),
         (["--strict_inputs=yes"], "--strict_inputs=yes is malformed: expected true or false"),
         (["--strict_inputs="], "is malformed"),
         (["--op_library="], "is malformed: expected a module or a .so file"),
@@ -113,21 +149,75 @@ def test_a_flag_sets_its_value(arguments, field, value, flags_first):
 )
 def test_a_wrong_flag_is_refused(arguments, says):
     with pytest.raises(FlagError) as caught:
-        parse(["/m", *arguments], SERVE_FLAGS, NOT_BUILT)
+        parse(["/m", *arguments], SERVE_FLAGS, FOREIGN_FLAGS)
     assert says in str(caught.value)
 
 
-@pytest.mark.parametrize("name", sorted(NOT_BUILT))
-@pytest.mark.parametrize("form", ["--{}", "--{}=1"])
-def test_a_flag_of_tensorflow_servings_that_is_not_built_is_refused_not_ignored(name, form):
-    with pytest.raises(FlagError, match=f"--{name} is a flag of TensorFlow Serving that is not built yet"):
-        parse([form.format(name)], SERVE_FLAGS, NOT_BUILT)
+@pytest.mark.parametrize("flag", [flag for flag in FOREIGN_FLAGS if isinstance(flag, Refused)], ids=lambda f: f.name)
+def test_a_flag_that_cannot_be_had_is_refused_unless_it_asks_for_nothing(flag):
+    asking = ["--{}", "--{}=true", "--{}=1"] if flag.boolean else ["--{}=/f", "--{} /f"]
+    for form in asking:
+        with pytest.raises(FlagError) as caught:
+            parse(form.format(flag.name).split(), SERVE_FLAGS, FOREIGN_FLAGS)
+        assert caught.value.message == f"--{flag.name} cannot be used: {flag.why}."
+        assert caught.value.hint == flag.hint != ""
+    for form in ["--{}=false", "--{}=0"] if flag.boolean else ["--{}="]:
+        parsed = parse([form.format(flag.name)], SERVE_FLAGS, FOREIGN_FLAGS)
+        assert not parsed.values
+        assert not parsed.without_effect
 
 
-def test_every_flag_is_described_and_none_is_both_built_and_not():
-    assert len({flag.name for flag in SERVE_FLAGS}) == len(SERVE_FLAGS)
+@pytest.mark.parametrize("flag", [flag for flag in FOREIGN_FLAGS if isinstance(flag, Accepted)], ids=lambda f: f.name)
+def test_a_flag_without_effect_is_read_and_remembered(flag):
+    for form in ("--{}", "--{}=true", "--{}=false"):
+        parsed = parse([form.format(flag.name), "/m"], SERVE_FLAGS, FOREIGN_FLAGS)
+        assert parsed.without_effect == [flag]
+        assert server_config(parsed) == config("/m")
+    with pytest.raises(FlagError, match=f"--{flag.name}=perhaps is malformed: expected true or false"):
+        parse([f"--{flag.name}=perhaps"], SERVE_FLAGS, FOREIGN_FLAGS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "intra", "inter"),
+    [
+        ([], 0, 0),
+        (["--tensorflow_session_parallelism=3"], 3, 3),
+        (["--tensorflow_intra_op_parallelism=3"], 3, 0),
+        (["--tensorflow_inter_op_parallelism=3"], 0, 3),
+        (["--tensorflow_intra_op_parallelism=3", "--tensorflow_inter_op_parallelism=2"], 3, 2),
+        (["--tensorflow_session_parallelism=4", "--tensorflow_intra_op_parallelism=3"], 3, 0),
+        (["--tensorflow_session_parallelism=-1"], 0, 0),
+    ],
+)
+def test_three_flags_are_two_kinds_of_threads(arguments, intra, inter):
+    settings = config("/m", *arguments)
+    assert (settings.intra_op_threads, settings.inter_op_threads) == (intra, inter)
+
+
+def test_interpreters_per_pool_multiply_the_default_number_of_pools():
+    assert config("/m", "--num_tflite_interpreters_per_pool=3").tflite_interpreters == 3 * (os.cpu_count() or 1)
+
+
+def test_tls_for_an_api_that_is_off_is_refused():
+    with pytest.raises(FlagError, match="--rest_ssl_config_file is given, and REST is off"):
+        config("/m", "--rest_api_port=0", "--rest_ssl_config_file=/etc/ssl.txt")
+
+
+def test_all_three_of_them_are_too_many():
+    with pytest.raises(FlagError, match="all three are given"):
+        config("/m", *(f"--tensorflow_{name}_parallelism=2" for name in ("session", "intra_op", "inter_op")))
+
+
+def test_a_session_config_that_is_not_there_is_said_at_once():
+    with pytest.raises(FlagError, match=r"--tensorflow_session_config_file=/nowhere/c\.txt does not exist"):
+        config("/m", "--tensorflow_session_config_file=/nowhere/c.txt")
+
+
+def test_every_flag_is_described_and_in_one_place():
+    names = [flag.name for flag in (*SERVE_FLAGS, *FOREIGN_FLAGS)]
+    assert len({*names}) == len(names)
     assert all(flag.text for flag in SERVE_FLAGS)
-    assert not NOT_BUILT & {flag.name for flag in SERVE_FLAGS}
+    assert sum(map(len, GROUPS.values())) == len(SERVE_FLAGS)
 
 
 def test_the_defaults_are_those_of_the_settings():
@@ -144,6 +234,8 @@ def test_the_defaults_are_those_of_the_settings():
         (["a=/models/half"], {"a": "/models/half"}),
         (["a=/models/x=y"], {"a": "/models/x=y"}),
         (["/models/half.onnx"], {"half": "/models/half.onnx"}),
+        (["/models/half.tflite"], {"half": "/models/half.tflite"}),
+        (["/models/half/7/model.tflite"], {"half": "/models/half/7/model.tflite"}),
         (["/models/model.onnx"], {"model": "/models/model.onnx"}),
         (["/models/half/7/model.onnx"], {"half": "/models/half/7/model.onnx"}),
         (["/models/v1.5/7/half.v2.onnx"], {"half.v2": "/models/v1.5/7/half.v2.onnx"}),
@@ -232,3 +324,54 @@ def test_a_config_file_says_what_is_served_instead_of_the_command_line():
 def test_a_lifecycle_flag_that_is_malformed(argument, says):
     with pytest.raises(FlagError, match=says):
         config("/m", argument)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name", "url"),
+    [
+        (["s3://bucket/models/half"], "half", "s3://bucket/models/half"),
+        (["s3://bucket/models/half/"], "half", "s3://bucket/models/half/"),
+        (["s3://bucket/models/half/12"], "half", "s3://bucket/models/half/12"),
+        (["gs://bucket"], "bucket", "gs://bucket"),
+        (["s3://bucket/halver.onnx"], "halver", "s3://bucket/halver.onnx"),
+        (["s3://bucket/half/7/model.onnx"], "half", "s3://bucket/half/7/model.onnx"),
+        (["hf://someone/half@main/exports"], "exports", "hf://someone/half@main/exports"),
+        (["sftp://me:secret@host/half?x=/y"], "half", "sftp://me:secret@host/half?x=/y"),
+        (["h=s3://bucket/a=b"], "h", "s3://bucket/a=b"),
+        (["s3://bucket/a=b"], "a=b", "s3://bucket/a=b"),
+        (["--model_name=n", "--model_base_path=s3://bucket/half"], "n", "s3://bucket/half"),
+        (["--model_name=n", "s3://bucket/half"], "n", "s3://bucket/half"),
+    ],
+)
+def test_remote_models(arguments, name, url):
+    (model,) = config(*arguments).models
+    assert (model.name, model.base_path) == (name, RemotePath(url))
+
+
+def test_models_of_the_command_line_are_logged_as_the_flags_say():
+    assert [each.request_log for each in config("/m/a").models] == [None]
+    found = config("/m/a", "/m/b", "--request_log_file_prefix=/log/req", "--request_log_sampling_rate=0.25").models
+    assert [each.request_log for each in found] == [RequestLogConfig(0.25, filename_prefix="/log/req")] * 2
+    (model,) = config("/m/a", "--request_log_file_prefix=req").models
+    assert model.request_log == RequestLogConfig(1.0, filename_prefix=str(Path("req").absolute()))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["/m", "--golden_rows=yes"], r"--golden_rows=yes is malformed: expected check, warn or off"),
+        (["/m", "--request_log_sampling_rate=2"], r"malformed: expected a rate from 0 to 1"),
+        (["/m", "--request_log_sampling_rate=x"], r"malformed: expected a rate from 0 to 1"),
+        (["/m", "--request_log_sampling_rate=nan"], r"malformed: expected a rate from 0 to 1"),
+        (["/m", "--request_log_max_bytes=0"], r"malformed: expected a number above 0"),
+        (["/m", "--request_log_sampling_rate=0.5"], r"without a place for the log. Add --request_log_file_prefix"),
+        (
+            ["--model_config_file=/c", "--request_log_file_prefix=/l"],
+            r"for models of the command line, not for those of a file. Write for each: logging_config \{",
+        ),
+    ],
+)
+def test_a_request_log_or_acceptance_that_makes_no_sense(arguments, says):
+    with pytest.raises(FlagError, match=says) as caught:
+        config(*arguments)
+    assert str(caught.value)

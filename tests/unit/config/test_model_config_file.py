@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from unstuck.config.model_config_file import check, models_in
+from unstuck.core.locations import RemotePath
 from unstuck.core.models import AllVersions, Latest, ModelConfig, RequestLogConfig, Specific
 from unstuck.errors import SetupError
 
@@ -111,12 +112,22 @@ def test_every_mistake_is_told_with_its_line_and_field():
         (one("version_labels { kee: 1 }"), 1, "VersionLabelsEntry has no field 'kee'. Did you mean 'key'?"),
         (one("").replace('name: "m"', ""), 1, "config[0].name: is missing"),
         (one("").replace('base_path: "/m"', ""), 1, "config[0].base_path: is missing"),
-        (one("").replace("/m", "s3://bucket/m"), 1, "'s3://bucket/m' is remote"),
         (one("model_type: OTHER"), 1, "model_type: OTHER is not supported."),
         (one('model_type: TENSORFLOW model_platform: "onnx"'), 1, "model_type: is set beside model_platform."),
         (one("model_version_policy { specific { } }"), 1, "specific: names no version"),
         (one('version_labels { key: "" value: 1 }'), 1, "the label of version 1 is empty"),
         (one("logging_config { sampling_config { sampling_rate: 2 } }"), 1, "expected a rate from 0 to 1, got 2."),
+        (one("logging_config { sampling_config { sampling_rate: 1 } }"), 1, "no place for the log."),
+        (
+            one('logging_config { log_collector_config { type: "kafka" } }'),
+            1,
+            "log_collector_config.type: expected 'file' or none, got 'kafka'.",
+        ),
+        (
+            one('logging_config { log_collector_config { filename_prefix: "logs/a" } }'),
+            1,
+            "filename_prefix: expected an absolute path, got 'logs/a'.",
+        ),
         ("custom_model_config { }", 1, "custom_model_config: is not supported."),
         ("custom_model_config { [x.com/a.B] { c: 1 } }", 1, "a.B"),
     ],
@@ -132,3 +143,8 @@ def test_a_server_is_told_the_first_and_how_many_there_are():
         models_in(MANY, Path("/etc/models.txt"), PLATFORMS)
     assert str(caught.value).startswith("--model_config_file=/etc/models.txt, line 6: model_config_list.config[0].")
     assert str(caught.value).endswith(" There are 5 more: unstuck check-config /etc/models.txt lists them.")
+
+
+def test_a_base_path_may_be_remote():
+    (model,) = check(one("").replace("/m", "s3://bucket/m"), PLATFORMS).models
+    assert model.base_path == RemotePath("s3://bucket/m")

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from unstuck.doctor.experiments.explaining import Matcher, Search
+from unstuck.doctor.experiments.numbers_changing import numbers_changed
 from unstuck.doctor.experiments.rearranging import search_maps
 from unstuck.doctor.experiments.transformations import groups, hypotheses
 
@@ -29,6 +30,7 @@ def found(run, batch, arrived, *, maps=True):
     search = Search(run, batch, truth, run(batch), seconds=20)
     if search.is_wrong.any():
         search.try_all(hypotheses(batch, {}))
+        search.try_all(numbers_changed(batch, {}))
         if maps and not search.found:
             for group in groups(batch):
                 search_maps(search, run, group, truth, copies=True)
@@ -138,6 +140,27 @@ def test_reversed_ids_are_a_wrong_layout():
 def test_a_rescaled_picture_is_no_rearrangement():
     picture = {"image": (255 * RANDOM.random((ROWS, 6, 6, 3))).astype(np.float32)}
     assert found(network(108), picture, {"image": picture["image"] / 255})[0].kind == "normalised"
+
+
+def test_all_inputs_of_a_table_of_integers_are_cast():
+    batch = named()
+    explained = found(network(len(batch)), batch, {alias: np.trunc(values) for alias, values in batch.items()})
+    assert explained[0].kind == "cast"
+    assert explained[0].input == ", ".join(batch)
+
+
+def test_a_picture_turned_on_its_side_is_a_wrong_layout():
+    picture = {"image": RANDOM.random((ROWS, 6, 6, 3)).astype(np.float32)}
+    explained = found(network(108), picture, {"image": np.rot90(picture["image"], 1, (1, 2))})
+    assert explained[0].kind == "layout"
+    assert "turned by 90 degrees" in explained[0].what or "axes" in explained[0].what
+
+
+def test_numbers_made_tiny_are_not_the_same_as_none():
+    batch = {"x": RANDOM.normal(size=(ROWS, 1)).astype(np.float32)}
+    run = lambda given: {"y": np.tanh(0.2 * given["x"])}  # noqa: E731
+    explained = found(run, batch, {"x": batch["x"] / 1000})
+    assert [each.kind for each in explained] == ["normalised"]
 
 
 def test_a_symmetric_model_has_no_swapped_features():

@@ -9,10 +9,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from fakes import FakeModel, FakeModels, FakeServable, spec
+from fakes import FakeModel, FakeModels, FakeServable, RunRecorder, spec
 
 from unstuck.core.dtypes import FLOAT, STRING
 from unstuck.core.models import ModelSpec
+from unstuck.core.observers import InferenceObserver
 from unstuck.core.signatures import METHOD_NAMES, Signature
 from unstuck.errors import Code, EngineError, InvalidRequest, NotFound, UnknownSignature, UnsupportedType
 from unstuck.inference.examples import Answered, Classes, Task, Values, classify, multi_inference, regress
@@ -379,3 +380,32 @@ def test_no_tasks_name_no_model():
     """TensorFlow Serving answers INVALID_ARGUMENT too (multi_inference_helper.cc)."""
     with pytest.raises(InvalidRequest, match="no tasks"):
         multi_inference(served(a_signature(**BOTH)), [], TWO)
+
+
+class InferenceRecorder(InferenceObserver):
+    def __init__(self):
+        self.heard = []
+
+    def ran(self, signature, inputs, outputs, rows):
+        raise AssertionError("it hears of calls, not of runs")
+
+    def inferred(self, methods, signatures, examples, outputs):
+        self.heard.append((methods, [each.name for each in signatures], examples.tolist(), [*map(sorted, outputs)]))
+
+
+def test_an_inference_observer_hears_of_the_call_and_others_of_each_signature():
+    models = served(a_signature("a", **BOTH), a_signature("b", outputs="values"))
+    calls, runs = InferenceRecorder(), RunRecorder()
+    models.models["m"].observers = (calls, runs)
+    spec = ModelSpec("m")
+    multi_inference(models, [Task(spec, "a", CLASSIFY), Task(spec, "b", REGRESS)], TWO)
+    classify(models, spec, "a", TWO[:1])
+    assert calls.heard == [
+        ([CLASSIFY, REGRESS], ["a", "b"], TWO, [["classes", "scores"], ["outputs"]]),
+        ([CLASSIFY], ["a"], TWO[:1], [["classes", "scores"]]),
+    ]
+    assert [(name, inputs) for name, inputs, _, _ in runs.heard] == [
+        ("a", {"inputs": TWO}),
+        ("b", {"inputs": TWO}),
+        ("a", {"inputs": TWO[:1]}),
+    ]

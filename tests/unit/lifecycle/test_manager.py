@@ -387,6 +387,16 @@ def test_several_versions_load_at_once_on_several_threads(make):
     assert models.states() == {1: State.AVAILABLE, 2: State.AVAILABLE}
 
 
+def test_several_versions_unload_at_once_on_several_threads(make):
+    models = make(unload_threads=2)
+    models.serve("m", 1, 2)
+    both = threading.Barrier(2)
+    models.unloads = SimpleNamespace(append=lambda version: both.wait(WAIT_S))
+    models.serve("m", 3)
+    models.until(lambda: models.states() == {1: State.END, 2: State.END, 3: State.AVAILABLE})
+    assert not both.broken
+
+
 # Leases
 
 

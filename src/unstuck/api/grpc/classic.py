@@ -7,6 +7,7 @@ stream: a few silent clients would take them all.
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Executor
+from time import perf_counter_ns
 from typing import Any, cast
 
 import grpc
@@ -15,8 +16,10 @@ from grpc_health.v1._async import HealthServicer
 from grpc_reflection.v1alpha import reflection
 
 from unstuck.api.grpc.names import SERVICES, official_pool
+from unstuck.api.grpc.reporting import Reporter
 from unstuck.api.grpc.service import GrpcService
-from unstuck.api.grpc.status import failure, warning_metadata
+from unstuck.api.grpc.status import failure, id_metadata, warning_metadata
+from unstuck.core.observers import Headers
 
 HEALTH = "grpc.health.v1.Health"
 OPTIONS = {
@@ -44,11 +47,19 @@ class Health:
             await self.servicer.set(name, status)
 
 
+class InFlight:
+    """How many calls are being answered. Belongs to the loop."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+
 def server(
     executor: Executor,
     service: GrpcService | None,
     health: Health | None,
     options: Mapping[str, Any] | None = None,
+    in_flight: InFlight | None = None,
 ) -> Any:
     """A ``grpc.aio.Server`` of the running loop, without a port yet.
 
@@ -57,10 +68,11 @@ def server(
         service: the RPCs to serve; None leaves them out.
         health: None leaves the health service out.
         options: channel arguments, over ours.
+        in_flight: what counts the calls.
     """
     made: Any = grpc.aio.server(options=list({**OPTIONS, **(options or {})}.items()))
     if service is not None:
-        made.add_generic_rpc_handlers(_handlers(service, executor))
+        made.add_generic_rpc_handlers(_handlers(service, executor, in_flight or InFlight()))
     names = [*SERVICES, reflection.SERVICE_NAME]
     if health is not None:
         cast("Any", health_pb2_grpc).add_HealthServicer_to_server(health.servicer, made)
@@ -69,24 +81,37 @@ def server(
     return made
 
 
-def _handlers(service: GrpcService, executor: Executor) -> Sequence[grpc.GenericRpcHandler]:
+def _handlers(service: GrpcService, executor: Executor, in_flight: InFlight) -> Sequence[grpc.GenericRpcHandler]:
     by_service: dict[str, dict[str, Any]] = {}
     for path in service.rpcs:
         _, name, method = path.split("/")
-        handler = cast("Any", grpc).unary_unary_rpc_method_handler(_handler(service, path, executor))
+        handler = cast("Any", grpc).unary_unary_rpc_method_handler(_handler(service, path, executor, in_flight))
         by_service.setdefault(name, {})[method] = handler
     return [grpc.method_handlers_generic_handler(name, methods) for name, methods in by_service.items()]
 
 
-def _handler(service: GrpcService, path: str, executor: Executor) -> Callable[[bytes, Any], Awaitable[bytes]]:
+def _handler(
+    service: GrpcService, path: str, executor: Executor, in_flight: InFlight
+) -> Callable[[bytes, Any], Awaitable[bytes]]:
+    reporter = Reporter(service.observer)
+
     async def handle(payload: bytes, context: Any) -> bytes:
+        arrived_ns = perf_counter_ns()
+        headers: Headers | None = (
+            dict[Any, Any](context.invocation_metadata() or ()) if reporter.wants_headers else None
+        )
         work = service.call(path, payload, context.peer())
+        in_flight.calls += 1
         try:
             answer = await asyncio.get_running_loop().run_in_executor(executor, work)
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller must hear of it
+            named = id_metadata(reporter.ended(path, payload, arrived_ns, headers, error))
             failed = failure(error, path)
-            return await context.abort(_CODES[failed.code.number], failed.message, tuple(failed.metadata))
-        context.set_trailing_metadata(tuple(warning_metadata(answer.warnings)))
+            return await context.abort(_CODES[failed.code.number], failed.message, (*failed.metadata, *named))
+        finally:
+            in_flight.calls -= 1
+        named = id_metadata(reporter.ended(path, payload, arrived_ns, headers, answer))
+        context.set_trailing_metadata((*warning_metadata(answer.warnings), *named))
         return answer.payload
 
     return handle

@@ -9,13 +9,14 @@ import tempfile
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import grpc
 
 from unstuck.api.grpc import classic
-from unstuck.api.grpc.classic import Health
+from unstuck.api.grpc.classic import Health, InFlight
 from unstuck.api.grpc.service import GrpcService
 from unstuck.config.settings import Front
 from unstuck.config.tls import TlsConfig
@@ -66,6 +67,11 @@ class GrpcListener:
             self._listener = _Classic(addresses, service, workers, self._health)
         self.port = self._listener.port
 
+    @property
+    def in_flight(self) -> int:
+        """How many calls are being answered."""
+        return self._listener.in_flight
+
     async def start(self) -> None:
         """Answers calls from now on."""
         await self.set_serving(False)
@@ -95,11 +101,16 @@ class _Native:
         self._extra = classic.server(workers, None, health)
         self._listeners: list[NativeListener] = []
         self.port = 0
+        bind = partial(NativeListener, with_metadata=service.observer.wants_headers)
         if addresses.port is not None:
-            self._listeners.append(_bound(NativeListener, addresses.host, addresses.port))
+            self._listeners.append(_bound(bind, addresses.host, addresses.port))
             self.port = self._listeners[0].port
         if addresses.socket_path:
-            self._listeners.append(_bound_socket(NativeListener, addresses.socket_path))
+            self._listeners.append(_bound_socket(bind, addresses.socket_path))
+
+    @property
+    def in_flight(self) -> int:
+        return sum(each.in_flight for each in self._listeners)
 
     async def start(self) -> None:
         self._folder = tempfile.mkdtemp(prefix="unstuck-")
@@ -121,12 +132,17 @@ class _Classic:
     def __init__(
         self, addresses: GrpcAddresses, service: GrpcService, workers: ThreadPoolExecutor, health: Health | None
     ) -> None:
-        self._server = classic.server(workers, service, health, addresses.channel_arguments)
+        self._in_flight = InFlight()
+        self._server = classic.server(workers, service, health, addresses.channel_arguments, self._in_flight)
         self.port = 0
         if addresses.port is not None:
             self.port = self._bind(addresses)
         if addresses.socket_path:
             _bound_socket(self._server.add_insecure_port, addresses.socket_path)
+
+    @property
+    def in_flight(self) -> int:
+        return self._in_flight.calls
 
     def _bind(self, addresses: GrpcAddresses) -> int:
         target = _target(addresses.host, addresses.port or 0)

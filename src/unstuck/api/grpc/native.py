@@ -9,15 +9,16 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from functools import partial
+from typing import Any
 
 from pygrpc_native import EVENT_CALL, NativeGrpcFront
 
-from unstuck.api.grpc.predict import PendingCall, PredictBatches, reply_if_wanted
+from unstuck.api.grpc.predict import PendingCall, PredictBatches
 from unstuck.api.grpc.service import PREDICT, Answer, GrpcService
-from unstuck.api.grpc.status import failure, warning_metadata
+from unstuck.api.grpc.status import failure, id_metadata, warning_metadata
 from unstuck.errors import Code
 
-Event = tuple[int, int, int, bytes | None, object]  # kind, call id, method, payload, client
+Event = tuple[Any, ...]  # kind, call id, method, payload, client; then metadata and more, where it is asked for
 
 BATCH = 64
 IO_THREADS = 1
@@ -30,11 +31,25 @@ log = logging.getLogger(__name__)
 class NativeListener:
     """One bound address. ``start`` and ``stop`` once each, from any thread."""
 
-    def __init__(self, target: str) -> None:
-        """Binds ``target`` (``127.0.0.1:8500``, ``unix:/run/x.sock``). Raises OSError where it cannot."""
+    def __init__(self, target: str, *, with_metadata: bool = False) -> None:
+        """Binds ``target``.
+
+        Args:
+            target: as in ``127.0.0.1:8500`` or ``unix:/run/x.sock``.
+            with_metadata: whether calls come with their metadata, which costs each of them something.
+
+        Raises:
+            OSError: it cannot be bound.
+        """
         self._front = NativeGrpcFront(
-            target, [], io_threads=IO_THREADS, keepalive_time_ms=KEEPALIVE_TIME_MS, keepalive_permit_without_calls=False
+            target,
+            [],
+            io_threads=IO_THREADS,
+            call_details=with_metadata,
+            keepalive_time_ms=KEEPALIVE_TIME_MS,
+            keepalive_permit_without_calls=False,
         )
+        self._receive = self._front.recv_batch_details if with_metadata else self._front.recv_batch
         self._live: set[int] = set()
         self._draining = False
         self._paths: list[str] = []
@@ -42,6 +57,10 @@ class NativeListener:
     @property
     def port(self) -> int:
         return self._front.bound_port
+
+    @property
+    def in_flight(self) -> int:
+        return len(self._live)
 
     def start(self, service: GrpcService, workers: Executor, fallback_socket: str) -> None:
         """Answers calls from now on; those of no RPC of ``service`` by the server at ``fallback_socket``."""
@@ -63,39 +82,42 @@ class NativeListener:
         self._front.close()
 
     def _dispatch(self) -> None:
-        while (events := self._front.recv_batch(BATCH)) is not None:
+        while (events := self._receive(BATCH)) is not None:
             try:
                 self._answer(events)
             except Exception as error:  # this thread must go on, and no call may wait for ever
                 log.exception("A batch of calls failed")
-                for _, call_id, method, _, _ in events:
-                    self._reply(call_id, self._paths[method], error)
+                for event in events:
+                    self._reply(event[1], self._paths[event[2]], error, "")
 
     def _answer(self, events: Sequence[Event]) -> None:
+        arrived_ns = time.perf_counter_ns()
         predicts: list[PendingCall] = []
-        for kind, call_id, method, payload, peer in events:
+        for kind, call_id, method, payload, peer, *details in events:
             if kind != EVENT_CALL or payload is None:
                 self._live.discard(call_id)  # cancelled, or its deadline has passed
             elif self._draining:
                 self._front.fail(call_id, Code.UNAVAILABLE.number, "The server is stopping.")
             else:
                 self._live.add(call_id)
-                path = self._paths[method]
+                path = self._paths[int(method)]
                 wanted = partial(self._live.__contains__, call_id)
-                call = PendingCall(payload, partial(self._reply, call_id, path), wanted)
+                headers = dict(details[0][0]) if details else None
+                call = PendingCall(payload, partial(self._reply, call_id, path), wanted, path, arrived_ns, headers)
                 if path == PREDICT:
                     predicts.append(call)
                 else:
-                    self._workers.submit(reply_if_wanted, call, self._service.call(path, payload, str(peer)))
+                    self._batches.on_worker(call, self._service.call(path, payload, str(peer)))
         self._batches.answer(predicts)
 
-    def _reply(self, call_id: int, path: str, outcome: Answer | BaseException) -> None:
+    def _reply(self, call_id: int, path: str, outcome: Answer | BaseException, request_id: str) -> None:
         if call_id not in self._live:
             return
+        named = id_metadata(request_id) if request_id else []
         if isinstance(outcome, Answer):
-            metadata = warning_metadata(outcome.warnings) if outcome.warnings else None
+            metadata = [*warning_metadata(outcome.warnings), *named] if outcome.warnings or named else None
             self._front.respond(call_id, outcome.payload, trailing_metadata=metadata)
         else:
             failed = failure(outcome, path)
-            self._front.fail(call_id, failed.code.number, failed.message, trailing_metadata=failed.metadata)
+            self._front.fail(call_id, failed.code.number, failed.message, trailing_metadata=[*failed.metadata, *named])
         self._live.discard(call_id)

@@ -3,20 +3,23 @@
 No front end is known here: each function parses, calls one use case and encodes. It raises UnstuckError.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from time import perf_counter_ns
 from typing import Protocol
 
 from unstuck.codecs import examples_proto, models_proto, predict_proto, reload_proto
 from unstuck.codecs.examples_proto import MultiInferenceEncoder, Source
 from unstuck.core.models import ModelConfig, VersionStatus
+from unstuck.core.observers import CallObserver, NobodyWatches, Ran
 from unstuck.core.servables import Models
 from unstuck.core.signatures import Tensors
-from unstuck.errors import NotPermitted, UnsupportedType
+from unstuck.errors import NotPermitted, UnstuckError, UnsupportedType
 from unstuck.inference import examples as use_cases
 from unstuck.inference.examples import Answered, Classes, Task
-from unstuck.inference.predict import PreparedCall, errors_about, prepare
+from unstuck.inference.predict import PreparedCall, errors_about, notices, prepare
 from unstuck.proto.wire.inference_pb2 import ClassificationRequest, RegressionRequest
 
 PREDICTION_SERVICE = "tensorflow.serving.PredictionService"
@@ -34,10 +37,19 @@ class ServedModels(Models, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A serialised response, and what of the request was not used as sent."""
+    """A serialised response.
+
+    Attributes:
+        payload: the message.
+        warnings: what of the request was not used as sent.
+        ran: the run that gave it, where one did that is not reported with others'.
+        parse_ns: how long the request took to become checked tensors.
+    """
 
     payload: bytes
     warnings: list[str] = field(default_factory=list[str])
+    ran: Ran | None = field(default=None, compare=False)
+    parse_ns: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +71,13 @@ class GrpcService:
     """Thread-safe."""
 
     def __init__(
-        self, models: ServedModels, *, strict_inputs: bool, tensor_content: bool, admin: Admin | None = None
+        self,
+        models: ServedModels,
+        *,
+        strict_inputs: bool,
+        tensor_content: bool,
+        admin: Admin | None = None,
+        observer: CallObserver | None = None,
     ) -> None:
         """What the RPCs need.
 
@@ -68,7 +86,9 @@ class GrpcService:
             strict_inputs: refuse what would otherwise be a warning.
             tensor_content: answer tensors as ``tensor_content`` instead of in typed fields.
             admin: None refuses to change anything.
+            observer: hears of every call, from whoever answers it.
         """
+        self.observer: CallObserver = observer or NobodyWatches()
         self._models = models
         self._admin = admin
         self._strict_inputs = strict_inputs
@@ -94,18 +114,26 @@ class GrpcService:
 
     def prepare_predict(self, payload: bytes) -> PreparedCall:
         """The call that a PredictRequest asks for, checked."""
+        began_ns = perf_counter_ns()
         request = predict_proto.parse(payload)
-        return prepare(
-            self._models,
-            request.spec,
-            request,
-            output_filter=request.output_filter,
-            strict_inputs=self._strict_inputs,
-        )
+        try:  # written out, not _naming: this is every call's path
+            call = prepare(
+                self._models,
+                request.spec,
+                request,
+                output_filter=request.output_filter,
+                strict_inputs=self._strict_inputs,
+            )
+        except UnstuckError as error:
+            error.model = request.spec.name
+            raise
+        call.parse_ns = perf_counter_ns() - began_ns
+        return call
 
     def run(self, call: PreparedCall) -> Answer:
         """The answer to a prepared call, on the calling thread."""
-        return Answer(call.run(lambda outputs: self.encode(call, outputs)), call.warnings)
+        payload = call.run(lambda outputs: self.encode(call, outputs))
+        return Answer(payload, call.said, call.ran, call.parse_ns)
 
     def encode(self, call: PreparedCall, outputs: Tensors) -> bytes:
         """The PredictResponse to ``call``."""
@@ -115,40 +143,53 @@ class GrpcService:
         )
 
     def classify(self, payload: bytes) -> Answer:
+        began_ns = perf_counter_ns()
         request = examples_proto.parse(ClassificationRequest, payload)
-        answered = use_cases.classify(self._models, request.spec, request.signature_name, request.examples)
+        with _naming(request.spec.name):
+            answered = use_cases.classify(self._models, request.spec, request.signature_name, request.examples)
+        ran_ns = perf_counter_ns()
         assert isinstance(answered.result, Classes)
-        with errors_about(answered.model, answered.signature):
-            return Answer(
-                examples_proto.encode_classes(_source(answered), answered.result.labels, answered.result.scores)
-            )
+        with _naming(request.spec.name), errors_about(answered.model, answered.signature):
+            encoded = examples_proto.encode_classes(_source(answered), answered.result.labels, answered.result.scores)
+        return _answer_of([answered], encoded, began_ns, ran_ns)
 
     def regress(self, payload: bytes) -> Answer:
+        began_ns = perf_counter_ns()
         request = examples_proto.parse(RegressionRequest, payload)
-        answered = use_cases.regress(self._models, request.spec, request.signature_name, request.examples)
+        with _naming(request.spec.name):
+            answered = use_cases.regress(self._models, request.spec, request.signature_name, request.examples)
+        ran_ns = perf_counter_ns()
         assert not isinstance(answered.result, Classes)
-        return Answer(examples_proto.encode_values(_source(answered), answered.result.values))
+        encoded = examples_proto.encode_values(_source(answered), answered.result.values)
+        return _answer_of([answered], encoded, began_ns, ran_ns)
 
     def multi_inference(self, payload: bytes) -> Answer:
+        began_ns = perf_counter_ns()
         request = examples_proto.parse_tasks(payload)
         tasks = [Task(spec, signature_name, method) for spec, signature_name, method in request.tasks]
         encoder = MultiInferenceEncoder()
-        for answered in use_cases.multi_inference(self._models, tasks, request.examples):
-            result = answered.result
-            if isinstance(result, Classes):
-                with errors_about(answered.model, answered.signature):
-                    encoder.add_classes(_source(answered), result.labels, result.scores)
-            else:
-                encoder.add_values(_source(answered), result.values)
-        return Answer(encoder.encode())
+        with _naming(tasks[0].spec.name if tasks else ""):
+            results = use_cases.multi_inference(self._models, tasks, request.examples)
+            ran_ns = perf_counter_ns()
+            for answered in results:
+                result = answered.result
+                if isinstance(result, Classes):
+                    with errors_about(answered.model, answered.signature):
+                        encoder.add_classes(_source(answered), result.labels, result.scores)
+                else:
+                    encoder.add_values(_source(answered), result.values)
+        return _answer_of(results, encoder.encode(), began_ns, ran_ns)
 
     def get_model_metadata(self, payload: bytes) -> Answer:
-        model = self._models.find(models_proto.parse_metadata(payload))
-        return Answer(models_proto.encode_metadata(model.name, model.version, model.servable.signatures))
+        spec = models_proto.parse_metadata(payload)
+        with _naming(spec.name):
+            model = self._models.find(spec)
+            return Answer(models_proto.encode_metadata(model.name, model.version, model.servable.signatures))
 
     def get_model_status(self, payload: bytes) -> Answer:
         spec = models_proto.parse_status(payload)
-        return Answer(models_proto.encode_status(self._models.status(spec.name, spec.version)))
+        with _naming(spec.name):
+            return Answer(models_proto.encode_status(self._models.status(spec.name, spec.version)))
 
     def _reload_for(self, peer: str, payload: bytes) -> Answer:
         if not (self._admin and self._admin.allow_remote) and not peer.startswith(LOCAL_PEERS):
@@ -168,3 +209,20 @@ class GrpcService:
 
 def _source(answered: Answered) -> Source:
     return Source(answered.model.name, answered.model.version, answered.signature.name)
+
+
+def _answer_of(results: Sequence[Answered], encoded: bytes, began_ns: int, ran_ns: int) -> Answer:
+    ran = results[0].ran
+    ran.encode_ns = perf_counter_ns() - ran_ns
+    said = [notice for each in results for notice in notices(each.model, each.signature)]
+    return Answer(encoded, said, ran, ran_ns - began_ns - ran.run_ns)
+
+
+@contextmanager
+def _naming(model: str) -> Generator[None]:
+    """Makes the errors raised inside say which model the call names."""
+    try:
+        yield
+    except UnstuckError as error:
+        error.model = model
+        raise

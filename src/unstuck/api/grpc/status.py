@@ -9,6 +9,7 @@ from google.rpc.error_details_pb2 import ErrorInfo, Help
 from google.rpc.status_pb2 import Status
 
 from unstuck.api.compat import grpc_code
+from unstuck.core import request_ids
 from unstuck.errors import Code, EngineError, UnstuckError
 
 MAX_MESSAGE_BYTES = 1024  # kErrorMessageLimit in tensorflow_serving/model_servers/grpc_status_util.cc
@@ -56,6 +57,11 @@ def warning_metadata(warnings: list[str]) -> Metadata:
     text = " ".join("; ".join(warnings).split()).encode("ascii", "backslashreplace").decode()
     printable = "".join(each if each.isprintable() else f"\\x{ord(each):02x}" for each in text)
     return [(WARNING_KEY, printable[:MAX_HINT_BYTES])]
+
+
+def id_metadata(request_id: str) -> Metadata:
+    """Trailing metadata that names the call as its client did, or as the log does."""
+    return [(request_ids.HEADER, request_id)] if request_id else []
 
 
 def _cut(text: str, most_bytes: int) -> str:

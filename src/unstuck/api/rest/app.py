@@ -1,8 +1,11 @@
 """The REST application: routes a request, calls one use case, encodes, maps errors."""
 
+import asyncio
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
+from time import perf_counter_ns
 from typing import Protocol
 
 import orjson
@@ -10,13 +13,15 @@ import orjson
 from unstuck.api.rest import messages
 from unstuck.api.rest.messages import BodyFuture, Exchange, HeaderLookup, Response
 from unstuck.api.rest.paths import Action, Route, parse_among
-from unstuck.api.rest.predict import LOOP_BODY_BYTES, PredictCalls
+from unstuck.api.rest.predict import LOOP_BODY_BYTES, Call, PredictCalls
+from unstuck.api.rest.reporting import Reporter
 from unstuck.codecs import json_examples, model_json
 from unstuck.core.models import ModelSpec, VersionStatus
+from unstuck.core.observers import AnsweredCalls, CallObserver, Method, NobodyWatches, OtherCall
 from unstuck.core.servables import Models
 from unstuck.errors import NotFound
 from unstuck.inference.examples import Classes, classify, regress
-from unstuck.inference.predict import errors_about
+from unstuck.inference.predict import errors_about, notices
 
 CACHED_ROUTES = 1024
 CORS_HEADERS = [
@@ -24,6 +29,15 @@ CORS_HEADERS = [
     ("access-control-allow-methods", "POST, GET"),
     ("access-control-allow-headers", "Content-Type"),
 ]
+
+
+_METHODS: dict[Action, Method] = {
+    Action.PREDICT: "Predict",
+    Action.CLASSIFY: "Classify",
+    Action.REGRESS: "Regress",
+    Action.METADATA: "GetModelMetadata",
+    Action.STATUS: "GetModelStatus",
+}
 
 
 class ServedModels(Models, Protocol):
@@ -50,6 +64,9 @@ class Scope(Protocol):
     def headers(self) -> HeaderLookup: ...
 
 
+Page = Callable[[Scope], Response]  # a page of the server's own, for GET and HEAD
+
+
 @dataclass(frozen=True, slots=True)
 class RestOptions:
     """See ServerConfig for the meaning of each."""
@@ -63,12 +80,33 @@ class RestOptions:
 class RestApp:
     """An RSGI application, on one event loop; calls that are not short run in ``workers``."""
 
-    def __init__(self, models: ServedModels, workers: Executor, options: RestOptions) -> None:
+    def __init__(
+        self,
+        models: ServedModels,
+        workers: Executor,
+        options: RestOptions,
+        pages: Mapping[str, Page] | None = None,
+        observer: CallObserver | None = None,
+    ) -> None:
+        """What requests need.
+
+        Args:
+            models: the lookup.
+            workers: the threads of longer calls.
+            options: the settings.
+            pages: by path, further pages of the server's own; each is made on a thread that is no worker.
+            observer: hears of every call.
+        """
+        watching = observer or NobodyWatches()
         self._models = models
         self._options = options
         self._loop_bytes = min(LOOP_BODY_BYTES, options.max_body_bytes)
-        self._calls = PredictCalls(models, workers, options.timeout_s, options.strict_inputs)
+        self._calls = PredictCalls(models, workers, options.timeout_s, options.strict_inputs, watching)
+        self._reporter = Reporter(watching)
+        self._wants_headers = watching.wants_headers
         self._routes: dict[tuple[str, str], Route] = {}
+        self._health_pages: dict[str, Page] = {"/healthz": self._alive, "/readyz": self._readiness}
+        self._pages = dict(pages or {})
         self.in_flight = 0
         self.draining = False
 
@@ -81,19 +119,27 @@ class RestApp:
         headers = scope.headers
         if route is None or route.action is not Action.PREDICT or not messages.is_plain(headers, self._loop_bytes):
             return False
-        exchange().add_done_callback(partial(self._with_body, route.spec, headers, exchange))
+        exchange().add_done_callback(partial(self._with_body, route.spec, headers, exchange, perf_counter_ns()))
         return True
 
-    def _with_body(self, spec: ModelSpec, headers: HeaderLookup, exchange: Exchange, arrived: BodyFuture) -> None:
+    def _with_body(
+        self, spec: ModelSpec, headers: HeaderLookup, exchange: Exchange, arrived_ns: int, arrived: BodyFuture
+    ) -> None:
         try:
             body = arrived.result()
         except Exception:  # noqa: BLE001 - the client left in the middle of it: there is nobody to answer
             return
         self.in_flight += 1
-        self._calls.begin(spec, body, partial(self._reply, headers, exchange))
+        self._calls.begin(Call(spec, body, headers, arrived_ns, partial(self._reply, exchange)))
 
-    def _reply(self, headers: HeaderLookup, exchange: Exchange, outcome: Response | BaseException) -> None:
-        response = outcome if isinstance(outcome, Response) else messages.of_failure(outcome)
+    def _reply(self, exchange: Exchange, call: Call, outcome: Response | BaseException) -> None:
+        headers = call.headers
+        if not isinstance(outcome, Response):
+            response = self._reporter.failed(_other(call), outcome)
+        elif outcome.calls is not None or self._wants_headers:
+            response = self._reporter.answered(outcome, headers)
+        else:
+            response = outcome
         if messages.wants_gzip(headers, response):
             self._calls.reply_from_worker(partial(messages.deflate, response), partial(self._send, exchange))
         else:
@@ -102,11 +148,17 @@ class RestApp:
     def _send(self, exchange: Exchange, outcome: Response | BaseException) -> None:
         response = outcome if isinstance(outcome, Response) else messages.of_failure(outcome)
         self.in_flight -= 1
+        self._write(exchange, response)
+
+    def _write(self, exchange: Exchange, response: Response) -> None:
         if self._options.cors:
             response.headers = [*response.headers, *CORS_HEADERS]
         exchange.response_bytes(response.status, response.headers, response.body)
 
     async def __rsgi__(self, scope: Scope, exchange: Exchange) -> None:
+        if self._is_own(scope.path):
+            self._write(exchange, await self._own_page(scope))
+            return
         self.in_flight += 1
         try:
             response = await self._answer(scope, exchange)
@@ -118,24 +170,26 @@ class RestApp:
         self._send(exchange, response)
 
     async def _answer(self, scope: Scope, exchange: Exchange) -> Response:
-        method, path = scope.method, scope.path
+        method, path, headers = scope.method, scope.path, scope.headers
+        call = OtherCall("rest", "", "", None, perf_counter_ns(), 0, 0, 0, headers=headers)
         try:
             route = self._routes.get((method, path))
             if route is None:
-                if path[:4].lower() != "/v1/":
-                    return self._own_page(method, path)
                 if method == "OPTIONS":
-                    return _preflight(scope.headers)
+                    return self._reporter.ended(call, _preflight(headers))
                 route = self._parse_route(method, path)
+            call.method, call.model = _METHODS[route.action], route.spec.name
+            if route.action in (Action.STATUS, Action.METADATA):
+                return self._reporter.ended(call, self._about_model(route))
+            body = await messages.read_body(exchange, headers, self._options.max_body_bytes)
+            call.arrived_ns, call.request_bytes = perf_counter_ns(), len(body)
             if route.action is Action.PREDICT:
-                body = await messages.read_body(exchange, scope.headers, self._options.max_body_bytes)
-                return await self._calls.answer(route.spec, body)
-            if route.action in (Action.CLASSIFY, Action.REGRESS):
-                body = await messages.read_body(exchange, scope.headers, self._options.max_body_bytes)
-                return await self._calls.on_worker(partial(self._about_examples, route, body))
-            return self._about_model(route)
+                response = await self._calls.answer(route.spec, body, headers, call.arrived_ns)
+            else:
+                response = await self._calls.on_worker(partial(self._about_examples, route, body, call.arrived_ns))
+            return self._reporter.answered(response, headers)
         except Exception as error:  # noqa: BLE001 - the last seam: no request may go unanswered
-            return messages.of_failure(error)
+            return self._reporter.failed(call, error)
 
     def _parse_route(self, method: str, path: str) -> Route:
         route = parse_among(method, path, self._models.statuses())
@@ -143,15 +197,22 @@ class RestApp:
             self._routes[method, path] = route
         return route
 
-    def _about_examples(self, route: Route, body: bytes) -> Response:
+    def _about_examples(self, route: Route, body: bytes, arrived_ns: int) -> Response:
+        began_ns = perf_counter_ns()
         request = json_examples.parse(body)
         use_case = classify if route.action is Action.CLASSIFY else regress
         answered = use_case(self._models, route.spec, request.signature_name, request.examples)
-        result = answered.result
+        result, ran = answered.result, answered.ran
+        ran_ns = perf_counter_ns()
         with errors_about(answered.model, answered.signature):
             if isinstance(result, Classes):
-                return Response(200, json_examples.encode_classes(result.labels, result.scores))
-            return Response(200, json_examples.encode_values(result.values))
+                answer = json_examples.encode_classes(result.labels, result.scores)
+            else:
+                answer = json_examples.encode_values(result.values)
+        ran.encode_ns = perf_counter_ns() - ran_ns
+        times = [arrived_ns], [ran_ns - began_ns - ran.run_ns], 0
+        calls = AnsweredCalls("rest", _METHODS[route.action], ran, *times, len(body), len(answer))
+        return messages.with_warnings(Response(200, answer, calls=calls), notices(answered.model, answered.signature))
 
     def _about_model(self, route: Route) -> Response:
         spec = route.spec
@@ -160,18 +221,43 @@ class RestApp:
         model = self._models.find(spec)
         return Response(200, model_json.metadata(model.name, model.version, model.servable.signatures))
 
-    def _own_page(self, method: str, path: str) -> Response:
-        if method not in ("GET", "HEAD") or path not in ("/healthz", "/readyz"):
-            raise NotFound(
-                f"There is nothing at {method} {path}.",
-                hint="The API is under /v1/models/; health is at /healthz and /readyz.",
-            )
-        if path == "/healthz":
-            return Response(200, b'{"status":"alive"}')
+    def _is_own(self, path: str) -> bool:
+        return path in self._pages or path[:4].lower() != "/v1/"
+
+    async def _own_page(self, scope: Scope) -> Response:
+        path = scope.path
+        if scope.method in ("GET", "HEAD"):
+            if path in self._health_pages:
+                return self._health_pages[path](scope)
+            if path in self._pages:
+                return await asyncio.to_thread(_made, self._pages[path], scope)
+        there_is = ", ".join([*self._health_pages, *self._pages])
+        nothing = NotFound(
+            f"There is nothing at {scope.method} {path}.", hint=f"The API is under /v1/models/; besides: {there_is}."
+        )
+        return messages.of_failure(nothing)
+
+    def _alive(self, _: Scope) -> Response:
+        return Response(200, b'{"status":"alive"}')
+
+    def _readiness(self, _: Scope) -> Response:
         ready = self._models.ready and not self.draining
         models = {name: _states(statuses) for name, statuses in self._models.statuses().items()}
         state = "ready" if ready else "draining" if self.draining else "not ready"
         return Response(200 if ready else 503, orjson.dumps({"status": state, "models": models}))
+
+
+def _made(page: Page, scope: Scope) -> Response:
+    try:
+        response = page(scope)
+    except Exception as error:  # noqa: BLE001 - the last seam: no request may go unanswered
+        return messages.of_failure(error)
+    return messages.deflate(response) if messages.wants_gzip(scope.headers, response) else response
+
+
+def _other(call: Call) -> OtherCall:
+    times = call.arrived_ns, 0
+    return OtherCall("rest", "Predict", call.spec.name, None, *times, len(call.body), 0, headers=call.headers)
 
 
 def _preflight(headers: HeaderLookup) -> Response:

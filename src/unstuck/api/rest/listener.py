@@ -3,16 +3,20 @@
 import asyncio
 import logging
 import os
+import shutil
 import socket
+import tempfile
 from collections.abc import Awaitable
+from pathlib import Path
 from typing import Any, Protocol, cast
 
 from granian._granian import CallbackScheduler, RSGIWorker, SocketHolder
-from granian.constants import HTTPModes, Interfaces
+from granian.constants import HTTPModes, Interfaces, SSLProtocols
 from granian.server.embed import AsyncWorker
 from granian.server.embed import Server as GranianServer
 
 from unstuck.api.rest.messages import Exchange
+from unstuck.config.tls import TlsConfig, write_pem
 from unstuck.errors import SetupError
 
 log = logging.getLogger(__name__)
@@ -38,16 +42,19 @@ class RsgiApp(Protocol):
 class RestListener:
     """One bound address that serves one application. Not thread-safe; belongs to the loop that starts it."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, tls: TlsConfig | None = None) -> None:
         """Binds at once, so that a taken port is an error before anything is loaded.
 
         Args:
             host: the address to bind.
             port: 0 for any free one.
+            tls: None for plaintext.
 
         Raises:
             SetupError: the address cannot be bound.
         """
+        self._tls = tls
+        self._folder: Path | None = None
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
             # Never SO_REUSEPORT: a second server on the port must fail, not take half of the requests in silence.
@@ -64,7 +71,11 @@ class RestListener:
 
     def start(self, app: RsgiApp) -> None:
         """Accepts connections from now on."""
-        self._server = _EmbeddedServer(app, self._socket.detach())  # granian owns the descriptor from here on
+        files: dict[str, Any] = {}
+        if self._tls:
+            self._folder = Path(tempfile.mkdtemp(prefix="unstuck-"))  # which only this user can read
+            files = _tls_options(self._tls, self._folder)
+        self._server = _EmbeddedServer(app, self._socket.detach(), files)  # which owns the descriptor from here on
         self._task = asyncio.get_running_loop().create_task(self._server.serve(_spawn))
 
     async def stop(self, timeout_s: float) -> None:
@@ -77,18 +88,22 @@ class RestListener:
     def close(self) -> None:
         """Gives the address back, if it was never started."""
         self._socket.close()
+        if self._folder:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder = None
 
 
 class _EmbeddedServer(GranianServer):
     """granian on a socket that is already bound, which its public constructor does not take."""
 
-    def __init__(self, app: RsgiApp, bound_fd: int) -> None:
+    def __init__(self, app: RsgiApp, bound_fd: int, tls: dict[str, Any]) -> None:
         options: dict[str, Any] = {
             "interface": Interfaces.RSGI,
             "http": HTTPModes.auto,
             "websockets": False,
             "backpressure": MAX_CONNECTIONS,
             "log_enabled": False,
+            **tls,
         }
         super().__init__(app, **options)
         self._bound_fd = bound_fd
@@ -97,6 +112,17 @@ class _EmbeddedServer(GranianServer):
         self._ssp = None
         self._shd = SocketHolder(self._bound_fd, False, BACKLOG)  # pyright: ignore[reportCallIssue]
         self._sfd = self._bound_fd
+
+
+def _tls_options(tls: TlsConfig, folder: Path) -> dict[str, Any]:
+    """granian's, with the keys and certificates in ``folder``: it takes files."""
+    certificate, key = write_pem(tls, folder)
+    options: dict[str, Any] = {"ssl_cert": certificate, "ssl_key": key, "ssl_protocol_min": SSLProtocols.tls12}
+    if tls.client_authority and tls.client_verify:
+        options["ssl_ca"] = folder / "clients.crt"
+        options["ssl_client_verify"] = True
+        options["ssl_ca"].write_bytes(tls.client_authority)
+    return options
 
 
 async def _run_worker(

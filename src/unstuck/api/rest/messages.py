@@ -10,6 +10,7 @@ from urllib.parse import quote
 import orjson
 
 from unstuck.api.compat import rest_body_is_empty
+from unstuck.core.observers import AnsweredCalls
 from unstuck.errors import BodyTooLarge, Code, EngineError, MalformedBody, UnstuckError
 
 Headers = list[tuple[str, str]]
@@ -28,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 class HeaderLookup(Protocol):
-    def get(self, key: str, default: str | None = None) -> str | None: ...
+    def get(self, key: str, default: str | None = None, /) -> str | None: ...
 
 
 class BodyFuture(Awaitable[bytes], Protocol):
@@ -51,11 +52,12 @@ class Exchange(Protocol):
 
 @dataclass(slots=True)
 class Response:
-    """An answer; JSON unless its headers say otherwise."""
+    """An answer; JSON unless its headers say otherwise. ``calls`` is what an observer is to be told once it is sent."""
 
     status: int
     body: bytes
     headers: Headers = field(default_factory=lambda: JSON_HEADERS)  # shared: extended by copying, never in place
+    calls: AnsweredCalls | None = None
 
     @classmethod
     def of_error(cls, error: UnstuckError) -> "Response":

@@ -3,16 +3,18 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Executor
+from dataclasses import dataclass
 from functools import partial
-from time import thread_time_ns
+from time import perf_counter_ns, thread_time_ns
 from typing import TypeVar
 
 from unstuck.api.rest import messages
-from unstuck.api.rest.messages import Response
+from unstuck.api.rest.messages import HeaderLookup, Response
 from unstuck.batching.turns import Turns
 from unstuck.codecs import predict_json
 from unstuck.codecs.predict_json import JsonPredictRequest
 from unstuck.core.models import ModelSpec
+from unstuck.core.observers import AnsweredCalls, CallObserver, NobodyWatches
 from unstuck.core.servables import Models
 from unstuck.errors import DeadlineExceeded
 from unstuck.inference.placement import GroupSizes, Placement
@@ -22,35 +24,64 @@ LOOP_BODY_BYTES = 64 * 1024  # a larger body is parsed on a worker thread: readi
 
 Result = TypeVar("Result")
 Reply = Callable[[Response | BaseException], None]
-Call = tuple[bytes, Reply]
+
+
+@dataclass(slots=True)
+class Call:
+    """One predict call.
+
+    Attributes:
+        spec: the model asked for.
+        body: as sent, inflated.
+        headers: of the request.
+        arrived_ns: when its head was there, or for a large body when all of it was.
+        reply: hears, on the loop, the response or the error instead of it.
+    """
+
+    spec: ModelSpec
+    body: bytes
+    headers: HeaderLookup
+    arrived_ns: int
+    reply: "Callable[[Call, Response | BaseException], None]"
 
 
 class PredictCalls:
     """Belongs to one event loop. Short calls run on it, others in ``workers``."""
 
-    def __init__(self, models: Models, workers: Executor, timeout_s: float | None, strict_inputs: bool) -> None:
+    def __init__(
+        self,
+        models: Models,
+        workers: Executor,
+        timeout_s: float | None,
+        strict_inputs: bool,
+        observer: CallObserver | None = None,
+    ) -> None:
+        """``observer`` hears of the calls answered together; what to tell it of others is in ``Response.calls``."""
         self._models = models
         self._workers = workers
         self._timeout_s = timeout_s
         self._strict_inputs = strict_inputs
+        self._observer: CallObserver = observer or NobodyWatches()
+        self._wants_headers = self._observer.wants_headers
         self._placement = Placement()
         self._turns: Turns[ModelSpec, Call] = Turns(self._answer_turn)
         self._sizes = GroupSizes()
         self._tasks: set[asyncio.Task[Response]] = set()
 
-    def begin(self, spec: ModelSpec, body: bytes, reply: Reply) -> None:
-        """Calls ``reply`` on the loop, in a later turn of it, with the response or with the error instead of it.
+    def begin(self, call: Call) -> None:
+        """Replies to ``call`` in a later turn of the loop.
 
         The way for small bodies, of at most LOOP_BODY_BYTES: they are read on the loop.
         """
-        self._turns.join(spec, (body, reply))
+        self._turns.join(call.spec, call)
 
-    async def answer(self, spec: ModelSpec, body: bytes) -> Response:
+    async def answer(self, spec: ModelSpec, body: bytes, headers: HeaderLookup, arrived_ns: int) -> Response:
         """The response to one call, whatever its size. Raises UnstuckError."""
-        if len(body) > LOOP_BODY_BYTES:
-            return await self.on_worker(partial(self._answer_on_worker, spec, body))
         answered: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
-        self.begin(spec, body, partial(_settle, answered))
+        call = Call(spec, body, headers, arrived_ns, partial(_settle, answered))
+        if len(body) > LOOP_BODY_BYTES:
+            return await self.on_worker(partial(self._answer_on_worker, call))
+        self.begin(call)
         return await answered
 
     async def on_worker(self, work: Callable[[], Result]) -> Result:
@@ -69,41 +100,55 @@ class PredictCalls:
         for start in range(0, len(waiting), most):
             part = waiting[start : start + most]
             if len(part) == 1 or not self._answer_together(spec, part):
-                for body, reply in part:
-                    self._answer_alone(spec, body, reply)
+                for call in part:
+                    self._answer_alone(call)
 
     def _answer_together(self, spec: ModelSpec, waiting: list[Call]) -> bool:
         """Answers all or none: whatever is special about one call is for it alone to hear."""
-        together = predict_json.parse_together([body for body, _ in waiting])
+        began_ns = perf_counter_ns()
+        bodies = [call.body for call in waiting]
+        together = predict_json.parse_together(bodies)
         if together is None:
             return False
         try:
-            call = prepare(self._models, spec, together, tentative=True)
-            call.rows = together.counts
-            key = call.key(len(waiting))
-            if not call.is_mergeable or not self._placement.is_short(key):
+            prepared = prepare(self._models, spec, together, tentative=True)
+            prepared.rows = together.counts
+            key = prepared.key(len(waiting))
+            if not prepared.is_mergeable or not self._placement.is_short(key):
                 return False
+            prepared.parse_ns = perf_counter_ns() - began_ns
             start = thread_time_ns()
-            bodies = self._placement.run(key, partial(call.run, together.encode))
+            answers = self._placement.run(key, partial(prepared.run, together.encode))
             self._sizes.learn(spec, len(waiting), thread_time_ns() - start)
         except Exception:  # noqa: BLE001 - each is answered alone, and hears of its own error there
             return False
-        for (_, reply), body in zip(waiting, bodies, strict=True):
-            reply(Response(200, body))
+        self._report(prepared, waiting, bodies, answers)
+        said = prepared.said
+        headers = messages.with_warnings(Response(200, b""), said).headers if said else messages.JSON_HEADERS
+        for call, body in zip(waiting, answers, strict=True):
+            call.reply(call, Response(200, body, headers))
         return True
 
-    def _answer_alone(self, spec: ModelSpec, body: bytes, reply: Reply) -> None:
+    def _report(self, prepared: PreparedCall, calls: list[Call], bodies: list[bytes], answers: list[bytes]) -> None:
+        assert prepared.ran is not None
+        arrived_ns = [call.arrived_ns for call in calls]
+        parse_ns = [prepared.parse_ns] * len(calls)
+        sizes = sum(map(len, bodies)), sum(map(len, answers))
+        answered = AnsweredCalls("rest", "Predict", prepared.ran, arrived_ns, parse_ns, perf_counter_ns(), *sizes)
+        self._observer.answered(answered, [call.headers for call in calls] if self._wants_headers else ())
+
+    def _answer_alone(self, call: Call) -> None:
         try:
-            request, call = self._prepare(spec, body)
-            key, work = call.key(), partial(_run, request, call)
+            request, prepared = self._prepare(call)
+            key, work = prepared.key(), partial(_run, call, request, prepared)
             if not self._placement.is_short(key):
-                self.reply_from_worker(partial(self._placement.run, key, work), reply)
+                self.reply_from_worker(partial(self._placement.run, key, work), partial(call.reply, call))
                 return
             response = self._placement.run(key, work)
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller must hear of it
-            reply(error)
+            call.reply(call, error)
         else:
-            reply(response)
+            call.reply(call, response)
 
     def reply_from_worker(self, work: Callable[[], Response], reply: Reply) -> None:
         """Calls ``reply`` on the loop with what ``work`` returns on a worker thread, or with its error."""
@@ -116,22 +161,29 @@ class PredictCalls:
         if not done.cancelled():
             reply(done.exception() or done.result())
 
-    def _answer_on_worker(self, spec: ModelSpec, body: bytes) -> Response:
-        request, call = self._prepare(spec, body)
-        return _run(request, call)
+    def _answer_on_worker(self, call: Call) -> Response:
+        request, prepared = self._prepare(call)
+        return _run(call, request, prepared)
 
-    def _prepare(self, spec: ModelSpec, body: bytes) -> tuple[JsonPredictRequest, PreparedCall]:
-        request = predict_json.parse(body)
-        return request, prepare(self._models, spec, request, strict_inputs=self._strict_inputs)
-
-
-def _run(request: JsonPredictRequest, call: PreparedCall) -> Response:
-    form = request.format
-    response = Response(200, call.run(lambda outputs: predict_json.encode(outputs, form)))
-    return messages.with_warnings(response, call.warnings) if call.warnings else response
+    def _prepare(self, call: Call) -> tuple[JsonPredictRequest, PreparedCall]:
+        began_ns = perf_counter_ns()
+        request = predict_json.parse(call.body)
+        prepared = prepare(self._models, call.spec, request, strict_inputs=self._strict_inputs)
+        prepared.parse_ns = perf_counter_ns() - began_ns
+        return request, prepared
 
 
-def _settle(answered: "asyncio.Future[Response]", outcome: Response | BaseException) -> None:
+def _run(call: Call, request: JsonPredictRequest, prepared: PreparedCall) -> Response:
+    form, warnings = request.format, prepared.warnings
+    body = prepared.run(lambda outputs: predict_json.encode(outputs, form))
+    assert prepared.ran is not None
+    times = [call.arrived_ns], [prepared.parse_ns], 0
+    calls = AnsweredCalls("rest", "Predict", prepared.ran, *times, len(call.body), len(body), len(warnings))
+    response, said = Response(200, body, calls=calls), prepared.said
+    return messages.with_warnings(response, said) if said else response
+
+
+def _settle(answered: "asyncio.Future[Response]", _: Call, outcome: Response | BaseException) -> None:
     if answered.done():
         return  # its caller has gone
     if isinstance(outcome, Response):

@@ -148,7 +148,7 @@ class EndpointAnswers(Evidence):
     """The requests sent once, one after another.
 
     Attributes:
-        source: ``requests``, ``training``, ``golden`` or ``synthetic``: whose inputs they were.
+        source: ``requests``, ``training``, ``golden``, ``profile`` or ``synthetic``: whose inputs they were.
         asked: how many calls were made.
         failed: by code, how many did not succeed.
         failed_twice: how many of the failed ones that were asked again failed again; of ``retried``.

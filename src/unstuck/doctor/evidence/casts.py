@@ -2,13 +2,19 @@
 
 from statistics import median
 
-from unstuck.doctor.evidence.profile import Fit, InputComparison
+from unstuck.doctor.evidence.profile import Fit, InputComparison, PlaceComparison
 
 CASTS = frozenset({
     "cast to integers", "rounded to integers", "rounded down to integers", "bytes in the other order",
     "quantised to 8 bits, signed", "quantised to 8 bits, unsigned", "the bits of a float read as an integer",
+    "the bits of a half float read as an integer",
 })  # fmt: skip
 STEP = 0.2  # of the deviation, which a step of 1 must be to matter
+CONTINUOUS = 0.05  # of the values: so few are whole, or come again, of what is measured
+BYTE = 100  # the least span of whole numbers that fill a byte
+MANY = 20  # times as many different values
+AGAIN = 0.1  # of the values, that come again where a byte holds them
+ENOUGH = 20  # rows
 
 
 def trained_whole(each: InputComparison) -> float:
@@ -30,3 +36,42 @@ def best_cast(each: InputComparison) -> Fit | None:
         return None
     coarse = median(place.reference.std for place in each.places) * STEP < 1
     return fit if coarse and fit.apart <= 0.6 * each.apart else None
+
+
+def is_quantised(each: InputComparison) -> bool:
+    """Whether every place holds bytes, many of them the same, where the reference hardly repeats a value.
+
+    No change of scale that can be undone makes that of it: what the bytes were made of is lost.
+    """
+    if not each.places or each.reference == "graph":
+        return False
+    sent, known = [place.requests for place in each.places], [place.reference for place in each.places]
+    fill = all(
+        one.whole >= 0.999 and one.minimum >= -128 and one.maximum <= 255 and one.maximum - one.minimum >= BYTE
+        for one in sent
+    )
+    came_again = median(one.repeated for one in sent) >= AGAIN
+    finer = all(
+        other.repeated <= CONTINUOUS or (other.count <= one.count and other.distinct >= MANY * one.distinct)
+        for one, other in zip(sent, known, strict=True)
+    )
+    return fill and came_again and finer and trained_whole(each) <= CONTINUOUS
+
+
+def whole_places(each: InputComparison, by_chance: float) -> list[PlaceComparison]:
+    """The places of an input that hold whole numbers alone, as if cast, where the reference has next to none.
+
+    Args:
+        by_chance: how far two samples of one distribution may be apart.
+    """
+    if each.rows < ENOUGH:
+        return []
+    return [
+        place
+        for place in each.places
+        if place.requests.whole >= 0.999
+        and place.requests.distinct >= 3
+        and place.reference.whole <= CONTINUOUS
+        and place.reference.std * STEP < 1
+        and place.cast_apart <= max(0.25, by_chance)
+    ]

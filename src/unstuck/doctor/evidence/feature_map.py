@@ -83,3 +83,33 @@ class ModelWiring(Evidence):
 
 class EndpointSensitivity(FeatureEffects):
     """The endpoint's. ``effect`` is of the range of its own answers."""
+
+
+class Renamed(Evidence):
+    """A key that the parser looks for and no tf.Example has, and one that is sent and not read, of a like name.
+
+    Attributes:
+        moves: how far the answers move once the one is sent by the other's name, of their range.
+    """
+
+    wanted: str
+    sent: str
+    moves: float
+
+
+class ExampleKeys(Evidence):
+    """The keys of the requests' tf.Examples against those that the graph's parser looks for.
+
+    Attributes:
+        input: that holds the tf.Examples.
+        rows: how many were looked at.
+        absent: keys that the parser looks for and none has.
+        unread: keys that all have and no parser looks for.
+        renamed: pairs of the two.
+    """
+
+    input: str
+    rows: int
+    absent: list[str] = []
+    unread: list[str] = []
+    renamed: list[Renamed] = []

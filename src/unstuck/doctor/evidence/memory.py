@@ -10,6 +10,7 @@ from unstuck.doctor.evidence.probes import ConcurrencyProbe
 from unstuck.doctor.evidence.server_state import LogFacts, ServerState
 
 MIB = 1 << 20
+FULL = 0.97  # of the limit, by the process itself; the page cache is not counted there
 RAISED = 0.7  # of the limit: a peak below it cannot have met that limit
 
 _NO_MEMORY = re.compile(
@@ -66,6 +67,14 @@ def in_cgroup(server: ServerState, *, serves: bool) -> Iterator[Sign]:
         yield Sign(text, limits(server), 0.9)
 
 
+def in_metrics(server: ServerState) -> Iterator[Sign]:
+    """What the server's own numbers say: next to its limit it may run out at the next large call."""
+    held, limit = server.memory
+    if held is not None and limit is not None and held >= FULL * limit:
+        text = f"The server holds {mib(held)} of memory, {held / limit:.0%} of its limit of {mib(limit)}."
+        yield Sign(text, {"resident_mib": round(held / MIB, 1), "limit_mib": round(limit / MIB, 1)}, 0.5)
+
+
 def in_log(log: LogFacts | None) -> Iterator[Sign]:
     """What the log says."""
     if log is None:
@@ -90,7 +99,10 @@ def limits(server: ServerState) -> dict[str, Any]:
     """The container's sizes and counters, as evidence."""
     cgroup = server.cgroup
     if cgroup is None:
-        return {"log_lines": server.log.lines if server.log else 0}
+        held, limit = server.memory
+        own = {"resident_mib": held, "limit_mib": limit}
+        sizes = {name: round(size / MIB, 1) for name, size in own.items() if size is not None}
+        return {"log_lines": server.log.lines if server.log else 0, **sizes}
     known = {"limit": cgroup.memory_limit, "peak": cgroup.memory_peak, "model": server.model_bytes or None}
     sizes = {f"{name}_mib": round(size / MIB, 1) for name, size in known.items() if size is not None}
     return {**sizes, "oom_kills": cgroup.oom_kills, "limit_hits": cgroup.limit_hits}

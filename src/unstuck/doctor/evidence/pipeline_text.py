@@ -17,9 +17,7 @@ def pipeline(facts: RequestFacts, steps: Mapping[str, Sequence[str]]) -> str:
         facts: says what the signature takes.
         steps: by input, each step as YAML.
     """
-    lines = ["signatures:", f"  {_name(facts.signature)}:", "    raw:"]
-    lines += [f"      {_name(each.input)}: {_raw(each)}" for each in facts.inputs]
-    lines.append("    inputs:")
+    lines = _head(facts)
     for each in facts.inputs:
         if each.input not in steps:
             lines.append(f"      {_name(each.input)}: {_name(each.input)}")
@@ -38,11 +36,15 @@ def renamed(facts: RequestFacts, sources: Mapping[str, str]) -> str:
     """
     if not sources or not set(sources) | set(sources.values()) <= {each.input for each in facts.inputs}:
         return ""
-    lines = ["signatures:", f"  {_name(facts.signature)}:", "    raw:"]
-    lines += [f"      {_name(each.input)}: {_raw(each)}" for each in facts.inputs]
-    lines.append("    inputs:")
+    lines = _head(facts)
     lines += [f"      {_name(each.input)}: {_name(sources.get(each.input, each.input))}" for each in facts.inputs]
     return "\n".join(lines) + "\n"
+
+
+def _head(facts: RequestFacts) -> list[str]:
+    """What clients send, as the signature takes it, up to what is made of it."""
+    raw = [f"      {_name(each.input)}: {_raw(each)}" for each in facts.inputs]
+    return ["signatures:", f"  {_name(facts.signature)}:", "    raw:", *raw, "    inputs:"]
 
 
 def number_steps(preparation: Preparation, facts: InputFacts) -> list[str] | None:

@@ -5,7 +5,7 @@ from typing import Literal
 from unstuck.doctor.evidence.base import Evidence
 
 Kind = Literal[
-    "affine", "log", "exp", "truncate", "round", "floor", "quantise", "swap bytes", "bits",
+    "affine", "log", "exp", "truncate", "round", "floor", "quantise", "swap bytes", "bits", "half bits",
     "lowercase", "uppercase", "strip", "remove_punctuation", "trim_punctuation", "punctuation_to_blanks",
     "split", "characters", "word_pieces", "decode",
 ]  # fmt: skip

@@ -10,6 +10,7 @@ class Numbers(Evidence):
     Attributes:
         whole: the share of whole numbers.
         distinct: how many different values.
+        count: how many values; 0 where they were not counted.
     """
 
     mean: float
@@ -18,6 +19,12 @@ class Numbers(Evidence):
     maximum: float
     whole: float = 0.0
     distinct: int = 0
+    count: int = 0
+
+    @property
+    def repeated(self) -> float:
+        """The share of values that came before."""
+        return 1 - self.distinct / self.count if self.count else 0.0
 
     @property
     def is_normalised(self) -> bool:
@@ -35,6 +42,8 @@ class PlaceComparison(Evidence):
         apart: the Kolmogorov-Smirnov distance between the two; of a reference known by mean and deviation only, 1 where
             the requests are nowhere near it, else 0.
         outside: the share of the requests' values more than half the reference's span outside of it.
+        cast, cast_apart: of whole numbers where the reference has none, the cast of the reference that is nearest to
+            them, and how near it is.
     """
 
     name: str
@@ -42,6 +51,8 @@ class PlaceComparison(Evidence):
     reference: Numbers
     apart: float
     outside: float
+    cast: str = ""
+    cast_apart: float = 1.0
 
     @property
     def is_off(self) -> bool:
@@ -90,7 +101,8 @@ class InputComparison(Evidence):
 
     Attributes:
         input, dtype, shape: as the signature says, the batch left out (-1 for any size).
-        reference: ``training``, ``golden`` or ``graph`` (what the graph takes off and divides by).
+        reference: ``training``, ``golden``, ``profile`` (drawn from the model's training profile) or ``graph`` (what
+            the graph takes off and divides by).
         rows, reference_rows: how many.
         places: bounded to 256.
         apart: the mean distance over the places that are off, as they are; over all places where none is.
@@ -110,6 +122,11 @@ class InputComparison(Evidence):
     fits: list[Fit] = []
     exchanged: bool = False
     grows: bool | None = None
+
+    @property
+    def known_from(self) -> str:
+        """The reference in words."""
+        return "training data (by the model's profile)" if self.reference == "profile" else f"{self.reference} data"
 
     @property
     def off(self) -> list[PlaceComparison]:

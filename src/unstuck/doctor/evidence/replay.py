@@ -6,7 +6,7 @@ from unstuck.doctor.evidence.base import Evidence
 
 Kind = Literal[
     "version", "signature", "output", "swapped", "layout", "dropped", "duplicated", "normalised", "raw", "cast", "cut",
-    "other-row",
+    "untokenised", "vocabulary", "other-row",
 ]  # fmt: skip
 
 CAUSES: dict[Kind, str] = {
@@ -21,6 +21,8 @@ CAUSES: dict[Kind, str] = {
     "raw": "preprocessing/missing-normalization",
     "cast": "preprocessing/wrong-encoding",
     "cut": "preprocessing/truncation",
+    "untokenised": "preprocessing/missing-tokenization",
+    "vocabulary": "preprocessing/wrong-vocabulary",
     "other-row": "resources/stale-response",
 }
 
@@ -35,6 +37,7 @@ class Explanation(Evidence):
         features: what is moved, in the user's names.
         share: of the rows, those whose answer it explains.
         telling: rows that it explains and that it answers otherwise than the reference does.
+        gap: how far almost all answers under it are at most from those that came, of their range.
         order: for a rearrangement, the place that each element of a row is taken from; empty where it is long.
         signature, output, version: what is called instead; empty where the kind is another.
     """
@@ -45,6 +48,7 @@ class Explanation(Evidence):
     features: list[str] = []
     share: float
     telling: int
+    gap: float = 0.0
     order: list[int] = []
     signature: str = ""
     output: str = ""
@@ -97,6 +101,11 @@ class Comparison(Evidence):
 
 class EndpointReplay(Comparison):
     """The endpoint's answers against the local model's, on the same inputs."""
+
+    @property
+    def prepares_texts(self) -> bool:
+        """Whether something before the endpoint's model cleans or splits texts, so that clients need not."""
+        return self.best is not None and self.best.kind == "untokenised"
 
 
 class GoldenReplay(Comparison):

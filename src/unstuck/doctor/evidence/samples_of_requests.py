@@ -2,6 +2,7 @@
 
 from unstuck.doctor.evidence.preparation import Preparation, Trial, Trials
 from unstuck.doctor.evidence.profile import Fit, InputComparison, Numbers, PlaceComparison, ProfileComparison
+from unstuck.doctor.evidence.replay import EndpointReplay, Explanation, Kind
 from unstuck.doctor.evidence.request_facts import InputFacts, Misfit, RequestFacts, Writing
 from unstuck.doctor.evidence.samples import tensor
 from unstuck.doctor.evidence.variation import PoolTrace, TensorFacts, VariationTrace
@@ -163,3 +164,29 @@ def _pool(name: str, alive: bool) -> PoolTrace:
 CUT = _pools(requests=False, training=True)
 ALIVE_REQUESTS = _pools(requests=True, training=True)
 CUT_EVERYWHERE = _pools(requests=False, training=False)
+
+
+def _arriving(kind: Kind, what: str) -> EndpointReplay:
+    best = Explanation(kind=kind, what=f"tokens arrives {what}", input="tokens", share=1.0, telling=38)
+    return EndpointReplay(source="requests", rows=40, wrong=38, distinct=20, tried=90, explanations=[best])
+
+
+SHOUTED = _arriving("untokenised", "in upper case")
+OFFSET = _arriving("vocabulary", "with +1 on each id")
+
+
+def _masked(alive: bool) -> PoolTrace:
+    """A pool of ids and a mask, which is zero unless ``alive``."""
+    made: list[TensorFacts] = [
+        tensor("ids", "Placeholder"),
+        tensor("mask", "Placeholder", alive=alive, magnitude=float(alive)),
+        tensor("y", "Mul", "ids", "mask", alive=alive),
+    ]
+    inputs = {"ids": "ids:0", "mask": "mask:0"}
+    return PoolTrace(
+        pool="training" if alive else "requests", rows=24, tensors=made, inputs=inputs, outputs={"y": "y:0"},
+        answers={"y": made[-1]},
+    )  # fmt: skip
+
+
+MASKED = VariationTrace(pools=[_masked(True), _masked(False)])

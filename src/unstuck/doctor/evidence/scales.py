@@ -5,11 +5,13 @@ from math import sqrt
 from statistics import median
 from typing import Literal
 
+from unstuck.doctor.evidence.casts import is_quantised
 from unstuck.doctor.evidence.preparation import Trials
 from unstuck.doctor.evidence.profile import Fit, InputComparison, PlaceComparison, ProfileComparison
 
 Direction = Literal["missing", "double"]
 
+UNCOMPARED = "no input of numbers has training data, golden rows or a scaling in the graph to compare with"
 MATTERS = 0.05  # of the answers' range: less change of an answer is no consequence
 OWN = "to training's mean and deviation"  # the change that any two samples of one shape have
 MUCH, LITTLE = 4.0, 0.1  # ratios of deviations
@@ -80,7 +82,7 @@ def _of_graph(each: InputComparison) -> tuple[Fit, Direction, float] | None:
     off = [place for place in each.places if place.apart]
     if not off or 2 * len(off) < len(each.places):
         return None
-    if not each.grows and all(place.requests.is_normalised for place in off) and _is_not_whole(off):
+    if not each.grows and 2 * sum(place.requests.is_normalised for place in off) > len(off) and _is_not_whole(off):
         return each.fits[0], "double", 0.9
     return None
 
@@ -93,19 +95,22 @@ def _of_reference(each: InputComparison) -> tuple[Fit, Direction, float] | None:
     off = each.off
     if not off or each.exchanged or 3 * len(off) < len(each.places):
         return None
-    limit = min(0.45, SHAPED + 0.7 * _noise(each.rows, each.reference_rows))
+    limit = min(0.45, SHAPED + 0.7 * noise(each.rows, each.reference_rows))
     repairs = [fit for fit in each.fits if fit.repair is not None and fit.apart <= min(limit, 0.6 * each.apart)]
     if not repairs:
         return None
     best = min(repairs, key=lambda fit: fit.apart)
-    usual = [fit for fit in repairs if fit.preparation.name != OWN and fit.apart <= best.apart + 0.1]
+    gained = max(0.1, 0.6 * noise(each.rows, each.reference_rows))  # by a change that is fitted to the samples
+    usual = [fit for fit in repairs if fit.preparation.name != OWN and fit.apart <= best.apart + gained]
     if usual:
         return usual[0], "missing" if usual[0].of == "requests" else "double", 0.95
+    if is_quantised(each):
+        return None
     direction = _direction(off)
     return (best, direction, 0.9) if _is_far(each, off, direction, best) else None
 
 
-def _noise(rows: int, others: int) -> float:
+def noise(rows: int, others: int) -> float:
     """The Kolmogorov-Smirnov distance of two such samples of one distribution, exceeded once in 20 times."""
     return 1.36 * sqrt((rows + others) / max(1, rows * others))
 

@@ -68,15 +68,56 @@ class LogFacts(Evidence):
         return next((self.examples[event] for event in events if event in self.examples), "")
 
 
+class SameAnswer(Evidence):
+    """A signature of which the server itself has seen ``inputs`` different inputs get one answer, or one class."""
+
+    signature: str
+    inputs: int
+    same: str
+
+
+class ServerMetrics(Evidence):
+    """What the server counts itself, since it started.
+
+    Attributes:
+        page: where it was read; empty where there is no page of metrics.
+        resident_bytes, limit_bytes: the process's memory, and its limit; None where nothing says it.
+        requests: by status code, how many requests to the model were answered so.
+        latency_s: of a request, on average; None where it is not told.
+        same_answers: of the version in question, as its ``/statusz`` says.
+    """
+
+    page: str = ""
+    resident_bytes: int | None = None
+    limit_bytes: int | None = None
+    requests: Mapping[str, int] = {}
+    latency_s: float | None = None
+    same_answers: list[SameAnswer] = []
+
+    @property
+    def refused(self) -> int:
+        """Requests that the server could not keep up with."""
+        return sum(self.requests.get(code, 0) for code in ("RESOURCE_EXHAUSTED", "UNAVAILABLE", "DEADLINE_EXCEEDED"))
+
+
 class ServerState(Evidence):
-    """The container, the log and the model's size, each None or 0 where it was not given.
+    """The container, the log, the metrics and the model's size, each None or 0 where it was not given.
 
     Attributes:
         cgroup: limits and events.
         log: what it says.
+        metrics: what the server counts.
         model_bytes: of the files that a load brings into memory.
     """
 
     cgroup: Cgroup | None = None
     log: LogFacts | None = None
+    metrics: ServerMetrics | None = None
     model_bytes: int = 0
+
+    @property
+    def memory(self) -> tuple[int | None, int | None]:
+        """What the process holds, and its limit, in bytes; None for what nothing says."""
+        cgroup, metrics = self.cgroup, self.metrics
+        limit = cgroup.memory_limit if cgroup is not None else None
+        return (metrics.resident_bytes, limit or metrics.limit_bytes) if metrics is not None else (None, limit)

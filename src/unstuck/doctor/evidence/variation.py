@@ -140,7 +140,7 @@ class VariationTrace(Evidence):
         Known ones where there are any; else requests and drawn ones, but for those drawn far larger than the requests.
         """
         ran = [each for each in self.pools if not each.failed and each.rows > 1 and each.inputs_vary]
-        known = [each for each in ran if each.pool in ("training", "golden")]
+        known = [each for each in ran if each.pool in ("training", "golden", "profile")]
         requests = next((each for each in ran if each.pool == "requests"), None)
         if known or requests is None:
             return known or ran

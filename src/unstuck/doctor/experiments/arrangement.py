@@ -10,6 +10,7 @@ from unstuck.doctor.experiments.transformations import Array, layouts, pictures_
 
 MOST_VALUES = 4_000_000
 MIN_ROWS = 24
+MOST_CHANNELS = 8
 MISFIT, FIT, BETTER = 4.0, 2.0, 3.0  # Hotelling's statistic, of what chance gives
 
 
@@ -66,6 +67,9 @@ def _statistics(values: Array) -> Array:
     if values.ndim < 3:
         return _of_channels(values[..., None])
     is_grey = values.ndim == 3 and values.shape[1] == values.shape[2]
+    first, last = values.shape[1], values.shape[-1]
+    if first <= MOST_CHANNELS < last:  # channels first
+        values = np.moveaxis(values, 1, -1)
     return _of_channels(values[..., None] if is_grey else values)
 
 

@@ -5,12 +5,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from unstuck.core.signatures import Tensors
-from unstuck.doctor.endpoint import CALL_TIMEOUT_S
 from unstuck.doctor.evidence.base import NotRun
 from unstuck.doctor.evidence.probes import BatchTrial, EndpointBatchProbe, ModelBatchProbe
 from unstuck.doctor.experiments.comparing import Ruler
-from unstuck.doctor.experiments.endpoint_answers import rows_for_probes
-from unstuck.doctor.experiments.endpoint_state import affordable, serving
+from unstuck.doctor.experiments.endpoint_answers import asks_once, rows_for_probes
+from unstuck.doctor.experiments.endpoint_state import affordable
 from unstuck.doctor.experiments.sending import has_batch
 from unstuck.doctor.given import stacked
 from unstuck.doctor.lab import Lab, Row, rows_of
@@ -24,10 +23,10 @@ Ask = Callable[[Tensors], "Tensors | str"]  # the outputs, or why there are none
 
 def of_endpoint(lab: Lab) -> EndpointBatchProbe:
     """Raises NotRun where there is no endpoint, no batch, or no rows that get different answers alone."""
-    endpoint = serving(lab)
+    send = asks_once(lab)
 
     def ask(inputs: Tensors) -> Tensors | str:
-        answer = endpoint.predict(lab.signature, inputs, CALL_TIMEOUT_S)
+        answer = send(inputs)
         return answer.outputs if answer.outputs is not None else str(answer.error)[:200]
 
     source, rows, trials = _probe(lab, ask, affordable(lab, ALONE_S, CANDIDATES, 6))

@@ -12,6 +12,7 @@ from unstuck.doctor.experiments.endpoint_answers import answers_of, row_answers
 from unstuck.doctor.experiments.endpoint_replay import bound
 from unstuck.doctor.experiments.endpoint_state import serving
 from unstuck.doctor.experiments.explaining import Matcher, Run, paired
+from unstuck.doctor.experiments.parallel import calls_at_once
 from unstuck.doctor.experiments.running import EndpointRunner, ModelRunner, gathered
 from unstuck.doctor.experiments.transformations import Array
 from unstuck.doctor.given import Golden, read_golden
@@ -99,7 +100,7 @@ def _read(lab: Lab, signature: Signature, asked: Signature) -> list[Golden]:
 def _runner(lab: Lab, signature: Signature) -> Run:
     if lab.question.model is not None:
         return ModelRunner(lab.model, signature)
-    return EndpointRunner(serving(lab), signature, ROWS)
+    return EndpointRunner(serving(lab), signature, ROWS, at_once=calls_at_once(lab))
 
 
 def _misfits(lab: Lab, asked: Signature) -> dict[str, TensorSpec]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 from unstuck.doctor.evidence.answers import EndpointAnswers, EndpointState
 from unstuck.doctor.evidence.base import Evidence
-from unstuck.doctor.evidence.feature_map import EndpointSensitivity, ModelWiring, Sensitivity
+from unstuck.doctor.evidence.feature_map import EndpointSensitivity, ExampleKeys, ModelWiring, Sensitivity
 from unstuck.doctor.evidence.feature_profile import FeatureProfile, RequestShapes
 from unstuck.doctor.evidence.model_graph import ModelGraph
 from unstuck.doctor.evidence.preparation import Trials
@@ -29,6 +29,7 @@ from unstuck.doctor.experiments import (
     endpoint_answers,
     endpoint_replay,
     endpoint_state,
+    example_keys,
     feature_probe,
     feature_profile,
     golden_replay,
@@ -64,6 +65,7 @@ def experiments() -> Mapping[type[Evidence], Experiment]:
         GoldenAtEndpoint: golden_replay.of_endpoint,
         CalledSignatures: called_signatures.run,
         ModelWiring: wiring.run,
+        ExampleKeys: example_keys.run,
         Sensitivity: feature_probe.of_model,
         EndpointSensitivity: feature_probe.of_endpoint,
         FeatureProfile: feature_profile.run,

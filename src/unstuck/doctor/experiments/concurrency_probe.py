@@ -10,7 +10,7 @@ from unstuck.doctor.endpoint import Answer, Endpoint
 from unstuck.doctor.evidence.base import NotRun
 from unstuck.doctor.evidence.probes import ConcurrencyProbe, Mixed
 from unstuck.doctor.experiments.comparing import Ruler, shown
-from unstuck.doctor.experiments.endpoint_answers import rows_for_probes
+from unstuck.doctor.experiments.endpoint_answers import asks_once, rows_for_probes
 from unstuck.doctor.experiments.endpoint_state import affordable
 from unstuck.doctor.experiments.parallel import Storm, latencies, loadable, storm
 from unstuck.doctor.experiments.sending import code_of, counted, failures
@@ -34,7 +34,8 @@ class Known:
 def run(lab: Lab) -> ConcurrencyProbe:
     """Raises NotRun where there is no endpoint, it does not answer, or must not be called by many at once."""
     endpoint = loadable(lab)
-    first = _alone(lab, endpoint, rows_for_probes(lab, affordable(lab, ALONE_S, POOL, 6))[1])
+    ask = asks_once(lab, TIMEOUT_S)
+    first = [(row, ask(row)) for row in rows_for_probes(lab, affordable(lab, ALONE_S, POOL, 6))[1]]
     again = _alone(lab, endpoint, [row for row, answer in first if answer.outputs is not None])
     alone = first + again
     ruler = Ruler([answer.outputs for _, answer in alone if answer.outputs is not None])

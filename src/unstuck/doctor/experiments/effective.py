@@ -7,7 +7,9 @@ import numpy as np
 from unstuck.core.signatures import Signature, Tensor
 from unstuck.core.tracing import TracedGraph
 from unstuck.doctor.evidence.base import NotRun
+from unstuck.doctor.evidence.feature_map import ModelWiring
 from unstuck.doctor.experiments.model_graph import reaches
+from unstuck.doctor.experiments.naming import names_of
 from unstuck.doctor.lab import Lab, Row, spread
 from unstuck.errors import UnstuckError
 
@@ -78,14 +80,16 @@ def parsed(lab: Lab, signature: Signature, rows: Sequence[Row]) -> "Mapping[str,
         traced = lab.traced()
         graph = traced.graph(signature.name)
         found: dict[str, list[list[Tensor]]] = {}
+        computed, read = _computed_with(graph), dict[str, list[str]]()
         for node in graph.nodes:
             alias = _alias_of(graph, node.inputs[0]) if node.op in _PARSERS and node.inputs else None
             if alias is not None:
-                names = list(node.tensors)
-                found[alias] = [
-                    [np.asarray(each) for each in traced.fetch(signature.name, row, names)]
-                    for row in spread(rows, ROWS)
-                ]
+                read.setdefault(alias, []).extend(node.tensors)
+        for alias, names in read.items():
+            used = [name for name in names if name in computed] or names
+            found[alias] = [
+                [np.asarray(each) for each in traced.fetch(signature.name, row, used)] for row in spread(rows, ROWS)
+            ]
     except (NotRun, UnstuckError):
         return {}
     return found
@@ -100,3 +104,58 @@ def _alias_of(graph: TracedGraph, tensor: str) -> str | None:
             return None
         name = node.inputs[0].split(":")[0]
     return by_node[name]
+
+
+def _computed_with(graph: TracedGraph) -> set[str]:
+    """The tensors that an output is computed from: not those that are only handed back."""
+    found: set[str] = set()
+    for tensor in graph.outputs.values():
+        name = tensor
+        while (node := graph.by_name.get(_node(name))) is not None and node.op in _HANDED_ON and node.inputs:
+            name = node.inputs[0]
+        if node is not None and node.op not in _PARSERS:
+            found.add(name)
+    queue = list(found)
+    while queue:
+        node = graph.by_name.get(_node(queue.pop()))
+        new = set(node.inputs if node is not None else ()) - found
+        found |= new
+        queue += new
+    return found
+
+
+def _node(tensor: str) -> str:
+    return tensor.split(":", maxsplit=1)[0]
+
+
+def unread_columns(lab: Lab, signature: Signature) -> dict[str, list[int]]:
+    """By input that is a row of features, the columns that the graph leaves out at once: a row's number, a key.
+
+    Texts, ids and time have a length that may be cut, which is another matter.
+    """
+    vectors = {
+        alias: spec.shape[1]
+        for alias, spec in signature.inputs.items()
+        if spec.shape and len(spec.shape) == 2 and spec.shape[1] and spec.dtype.numpy and spec.dtype.numpy.kind == "f"
+    }
+    try:
+        lost = set(lab.find(ModelWiring).lost) if lab.question.model is not None and vectors else set[str]()
+    except NotRun:
+        return {}
+    named = names_of(lab)
+    columns = {
+        alias: [at for at in range(size) if (named.get(alias) or _numbered(alias, size))[at] in lost]
+        for alias, size in vectors.items()
+    }
+    return {alias: each for alias, each in columns.items() if 0 < len(each) < vectors[alias]}
+
+
+def _numbered(alias: str, size: int) -> list[str]:
+    return [f"{alias}[{at}]" for at in range(size)]
+
+
+def without_columns(row: Row, unread: Mapping[str, Sequence[int]]) -> Row:
+    """``row`` without the columns that nothing reads."""
+    return {
+        alias: np.delete(value, unread[alias], axis=-1) if alias in unread else value for alias, value in row.items()
+    }

@@ -12,8 +12,10 @@ from unstuck.doctor.experiments.comparing import shown
 from unstuck.doctor.experiments.endpoint_answers import answers_of, row_answers
 from unstuck.doctor.experiments.explaining import Run, Search, kinds_of, other_outputs, paired, shifted
 from unstuck.doctor.experiments.naming import names_of
+from unstuck.doctor.experiments.numbers_changing import known_scalings, numbers_changed
 from unstuck.doctor.experiments.rearranging import search_maps
 from unstuck.doctor.experiments.running import ModelRunner, gathered
+from unstuck.doctor.experiments.tokens_changing import tokens_changed
 from unstuck.doctor.experiments.transformations import Array, Arrays, groups, hypotheses
 from unstuck.doctor.lab import Lab
 from unstuck.doctor.local_model import LocalModel
@@ -67,7 +69,9 @@ def look(lab: Lab, search: Search, runner: Run, batch: Arrays, answers: Arrays, 
         search.accept(others, Explanation(kind="output", what=f"the output is {name}", output=name, share=0, telling=0))
     if search.found:
         return
-    search.try_all(hypotheses(batch, means(lab), names_of(lab), deviations(lab)))
+    search.try_all(hypotheses(batch, means(lab), names_of(lab)))
+    search.try_all(numbers_changed(batch, known_scalings(lab, batch)))
+    search.try_all(tokens_changed(batch))
     for name, others in shifted(computed):
         search.accept(others, Explanation(kind="other-row", what=f"the answer is that to {name}", share=0, telling=0))
     if not search.found:
@@ -132,15 +136,6 @@ def means(lab: Lab) -> dict[str, Array]:
     except NotRun:
         return {}
     return {alias: values.mean(axis=0) for alias, values in training.items() if values.dtype.kind in "fiu"}
-
-
-def deviations(lab: Lab) -> dict[str, Array]:
-    """By input alias, the standard deviation of the training data; empty where there are none."""
-    try:
-        training = lab.training
-    except NotRun:
-        return {}
-    return {alias: values.std(axis=0) for alias, values in training.items() if values.dtype.kind in "fiu"}
 
 
 def _example(search: Search, batch: Arrays, answers: Arrays, computed: Arrays) -> str:

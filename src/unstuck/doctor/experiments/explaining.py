@@ -17,6 +17,7 @@ Flags = Array  # bool [rows]
 SAME = 1e-3  # of the answers' range: float32 on another device, in another batch
 OTHER = 0.02  # of the answers' range: clearly another answer
 NOISE = 2e-6  # of the magnitude: less is rounding, whatever the range
+EXACT, CLEARLY = 2e-6, 10.0  # of the answers' range: what single precision does; times, that a gap is clearly larger
 SHARE = 0.95  # of the rows that a hypothesis must explain
 SCREENED = 6  # rows on which a hypothesis is tried first
 MIN_TELLING = 3
@@ -31,8 +32,8 @@ PART = 0.2  # of the rows, that an explanation of a part must be telling for
 # Of hypotheses that explain equally well, the first of these is told: a whole other function before a rearrangement,
 # and the weaker claim before the stronger one.
 ORDER: Sequence[Kind] = (
-    "version", "signature", "output", "swapped", "layout", "dropped", "duplicated", "normalised", "raw", "cast", "cut",
-    "other-row",
+    "version", "signature", "output", "swapped", "layout", "dropped", "duplicated", "normalised", "raw", "vocabulary",
+    "untokenised", "cast", "cut", "other-row",
 )  # fmt: skip
 
 
@@ -63,6 +64,16 @@ class Matcher:
             values = np.asarray(answers[other]) if other in answers else np.empty(0)
             found &= agree(gaps(truth, values), *self._scales[alias]) if truth.shape == values.shape else False
         return found
+
+    def gap(self, answers: Arrays) -> float:
+        """How far the answers that count are from the truth, of its range; of the output that is farthest."""
+        found = [0.0]
+        for alias, other in self._shared.items():
+            values = np.asarray(answers.get(other, np.empty(0)))
+            if values.shape == self.truth[alias].shape and values.dtype.kind in "fiub":
+                each = np.quantile(gaps(self.truth[alias], values), SHARE)
+                found.append(float(each) / (self._scales[alias][0] or 1.0))
+        return max(found)
 
     def rows(self, kept: "Array | Sequence[int]") -> "Matcher":
         """The same for some of the rows."""
@@ -139,20 +150,9 @@ class Search:
         size = max(1, min(ROWS_AT_ONCE, ELEMENTS_AT_ONCE // _elements(rows)) // max(1, len(self._screened)))
         while (some := list(islice(pending, size))) and not self.is_over():
             self.tried += len(some)
-            for each, answers in zip(some, self._answers([each.apply(rows) for each in some]), strict=True):
+            for each, answers in zip(some, in_one([each.apply(rows) for each in some], self._run), strict=True):
                 if answers is not None and screen.same(answers).mean() >= 0.8:
                     self._confirm(each)
-
-    def _answers(self, batches: Sequence[Batch]) -> Iterator["Arrays | None"]:
-        """The answers to each batch, all run as one; each alone where that cannot be done."""
-        rows = len(next(iter(batches[0].values())))
-        together = {alias: np.concatenate([each[alias] for each in batches]) for alias in batches[0]}
-        answers = self._run(together) if len(batches) > 1 else None
-        for at, batch in enumerate(batches):
-            if answers is None:
-                yield self._run(batch)
-            else:
-                yield {alias: np.asarray(values)[at * rows : (at + 1) * rows] for alias, values in answers.items()}
 
     def _confirm(self, hypothesis: Hypothesis) -> None:
         answers = self._run(hypothesis.apply(self.batch))
@@ -172,7 +172,7 @@ class Search:
 
     def accept(self, answers: Arrays, explanation: Explanation) -> bool:
         """Keeps ``explanation`` if the answers that it gives are the truth in (almost) all rows."""
-        return self._accept(self.matcher.same(answers), explanation)
+        return self._accept(self.matcher.same(answers), explanation, self.matcher.gap(answers))
 
     def accept_other(self, answers: Arrays, explanation: Explanation) -> bool:
         """The same for the answers of another function, whose outputs may have other names."""
@@ -185,18 +185,39 @@ class Search:
             return False
         return self._accept(same | self.matcher.same(self._computed), explanation)
 
-    def _accept(self, same: Flags, explanation: Explanation) -> bool:
+    def _accept(self, same: Flags, explanation: Explanation, gap: float = 0.0) -> bool:
         telling = int((same & self.is_wrong).sum())
         if same.mean() < SHARE or telling < min(self._least, self._rows):
             return False
-        self.found.append(explanation.model_copy(update={"share": float(same.mean()), "telling": telling}))
+        said = {"share": float(same.mean()), "telling": telling, "gap": gap}
+        self.found.append(explanation.model_copy(update=said))
         return True
 
     def best_first(self, limit: int = 8) -> list[Explanation]:
-        """What was found: the best explaining, and among equals the simplest."""
-        return sorted(self.found, key=lambda each: (-round(each.share, 2), ORDER.index(each.kind), len(each.features)))[
+        """What was found: the best explaining, and among equals the simplest.
+
+        Where one gives the very answers, others that come near them, within what rounding may do, are no equals: a
+        feature that was made tiny is not the same as one that was lost.
+        """
+        exact = max(EXACT, CLEARLY * min((each.gap for each in self.found), default=0.0))
+        kept = [each for each in self.found if each.gap <= exact]
+        return sorted(kept, key=lambda each: (-round(each.share, 2), ORDER.index(each.kind), len(each.features)))[
             :limit
         ]
+
+
+def in_one(batches: Sequence[Batch], run: Run) -> Iterator["Arrays | None"]:
+    """The answers to each of some batches of as many rows, all run as one; each alone where that cannot be done."""
+    if not batches:
+        return
+    rows = len(next(iter(batches[0].values())))
+    together = {alias: np.concatenate([each[alias] for each in batches]) for alias in batches[0]}
+    answers = run(together) if len(batches) > 1 else None
+    for at, batch in enumerate(batches):
+        if answers is None:
+            yield run(batch)
+        else:
+            yield {alias: np.asarray(values)[at * rows : (at + 1) * rows] for alias, values in answers.items()}
 
 
 def _elements(rows: Arrays) -> int:

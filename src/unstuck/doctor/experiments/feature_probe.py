@@ -12,9 +12,10 @@ from unstuck.doctor.evidence.feature_map import EndpointSensitivity, FeatureEffe
 from unstuck.doctor.experiments.endpoint_answers import rows_for_probes
 from unstuck.doctor.experiments.endpoint_state import serving
 from unstuck.doctor.experiments.example_features import packing, unpacked
-from unstuck.doctor.experiments.explaining import Matcher, Run, gaps, kinds_of
+from unstuck.doctor.experiments.explaining import Matcher, Run, gaps, in_one, kinds_of
 from unstuck.doctor.experiments.golden_replay import golden_pool
 from unstuck.doctor.experiments.naming import names_of
+from unstuck.doctor.experiments.parallel import calls_at_once
 from unstuck.doctor.experiments.running import EndpointRunner, ModelRunner, stack
 from unstuck.doctor.experiments.sending import inputs_like_training
 from unstuck.doctor.experiments.transformations import Array, Arrays, Batch, Feature, groups
@@ -69,7 +70,7 @@ def _inside(packed: str, found: FeatureEffect) -> FeatureEffect:
 
 def of_endpoint(lab: Lab) -> EndpointSensitivity:
     """Raises NotRun without an endpoint that answers single rows."""
-    runner = EndpointRunner(serving(lab), lab.signature, CALLS)
+    runner = EndpointRunner(serving(lab), lab.signature, CALLS, at_once=calls_at_once(lab))
     pool = _pool(lab, rows_for_probes(lab, POOL))
     base = runner(pool.bases)
     if not base:
@@ -133,13 +134,14 @@ def _effect(run: Run, pool: _Pool, base: Arrays, feature: Feature, bases: int, r
     rows = min(bases, len(next(iter(pool.bases.values()))))
     trials = moved = 0
     effect = 0.0
+    tried: list[tuple[Array, Batch]] = []
     for values in _other_values(feature, pool, rows):
         batch: Batch = {alias: array[:rows] for alias, array in pool.bases.items()}
         changed = _differs(feature.of(batch), values)
-        if not changed.any():
-            continue
-        feature.put(batch, values)
-        answers = run(batch)
+        if changed.any():
+            feature.put(batch, values)
+            tried.append((changed, batch))
+    for (changed, _), answers in zip(tried, in_one([batch for _, batch in tried], run), strict=True):
         if answers is None:
             continue
         apart = _apart(base, answers, rows)
@@ -213,8 +215,21 @@ def _residuals(lab: Lab, run: Run, features: Sequence[Feature]) -> tuple[list[fl
     for feature in features:
         values = feature.of(batch).reshape(rows, -1)
         said = _summaries(values) if values.dtype.kind in "fiu" else []
-        found.append(max((_goes_with(one, each) for one in said for each in missing.T), default=0.0))
+        ranked = max((_goes_with(one, each) for one in said for each in missing.T), default=0.0)
+        of_kind = max((_told_by_kind(values, each) for each in missing.T), default=0.0)
+        found.append(max(ranked, of_kind))
     return found, rows
+
+
+def _told_by_kind(values: Array, missing: Array) -> float:
+    """How well a feature's value tells what is missing, as a category does: a correlation ratio, less chance's part."""
+    _, kinds = np.unique([repr(row) for row in values.tolist()], return_inverse=True)
+    count, rows = int(kinds.max()) + 1, len(missing)
+    whole = float(((missing - missing.mean()) ** 2).sum())
+    if values.dtype.kind == "f" or not 1 < count <= rows / 2 or not whole:
+        return 0.0
+    within = sum(float(((own - own.mean()) ** 2).sum()) for at in range(count) for own in (missing[kinds == at],))
+    return float(np.sqrt(max(0.0, 1 - (within / (rows - count)) / (whole / (rows - 1)))))
 
 
 def _summaries(values: Array) -> list[Array]:

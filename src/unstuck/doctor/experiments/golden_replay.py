@@ -14,6 +14,7 @@ from unstuck.doctor.experiments.endpoint_state import serving
 from unstuck.doctor.experiments.explaining import Matcher, Run, Search, kinds_of, other_outputs
 from unstuck.doctor.experiments.input_scaling import input_scaling
 from unstuck.doctor.experiments.naming import names_of
+from unstuck.doctor.experiments.parallel import calls_at_once
 from unstuck.doctor.experiments.rearranging import search_maps
 from unstuck.doctor.experiments.running import EndpointRunner, ModelRunner, gathered
 from unstuck.doctor.experiments.transformations import Array, Arrays, Batch, Hypothesis, groups, hypotheses
@@ -60,7 +61,7 @@ def _wrong(truth: Arrays, computed: Arrays) -> int:
 def of_endpoint(lab: Lab) -> GoldenAtEndpoint:
     """Raises NotRun without an endpoint that answers, or golden rows."""
     batch, truth = golden_pool(lab)
-    runner = EndpointRunner(serving(lab), lab.signature, CALLS)
+    runner = EndpointRunner(serving(lab), lab.signature, CALLS, at_once=calls_at_once(lab))
     computed = runner(batch)
     if computed is None:
         raise NotRun("the endpoint did not answer the golden inputs")

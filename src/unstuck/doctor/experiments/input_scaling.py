@@ -6,7 +6,7 @@ import numpy as np
 
 from unstuck.core.signatures import Tensor, TensorSpec
 from unstuck.core.tracing import Traceable, TracedGraph, TracedNode
-from unstuck.doctor.experiments.drawing import sizes
+from unstuck.data.drawing import sizes
 from unstuck.errors import UnstuckError
 
 _PASS_ON = frozenset({"Identity", "Cast", "StopGradient", "EnsureShape", "Placeholder", "PlaceholderWithDefault"})

@@ -7,9 +7,14 @@ from dataclasses import dataclass
 from statistics import quantiles
 
 from unstuck.doctor.endpoint import Answer, Endpoint
+from unstuck.doctor.evidence.answers import EndpointState
 from unstuck.doctor.evidence.base import NotRun
+from unstuck.doctor.evidence.probes import ConcurrencyProbe
 from unstuck.doctor.experiments.endpoint_state import serving
 from unstuck.doctor.lab import Lab
+
+SLOW_S = 0.02  # a call
+AT_ONCE = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +31,24 @@ def loadable(lab: Lab) -> Endpoint:
     if not (endpoint.is_on_this_machine or lab.question.load):
         raise NotRun("TARGET is on another machine: simultaneous calls are made only with --load")
     return endpoint
+
+
+def calls_at_once(lab: Lab) -> int:
+    """How many calls may be under way when their order does not matter.
+
+    More than one where calls are slow, and an endpoint on this machine was seen to answer simultaneous ones as it does
+    calls alone. Raises NotRun where the endpoint does not answer.
+    """
+    serving(lab)
+    calls = [call.seconds for call in lab.find(EndpointState).outcomes("predict") if call.code == "OK"]
+    if not calls or min(calls) < SLOW_S:
+        return 1
+    try:
+        probe = lab.find(ConcurrencyProbe)
+    except NotRun:
+        return 1
+    is_right = not probe.failures and not probe.unstable and not any(each.wrong for each in probe.rounds)
+    return AT_ONCE if is_right else 1
 
 
 def storm(ask: Callable[[int], Answer], items: int, threads: int, calls: int, limit_s: float) -> Storm:

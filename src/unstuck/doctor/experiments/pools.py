@@ -18,7 +18,12 @@ _PASS_ON = frozenset({"Identity", "Cast", "ReadVariableOp", "ExpandDims", "Resha
 
 def given_pools(lab: Lab) -> Iterator[tuple[str, list[Row]]]:
     """The rows that were handed over, the most telling first."""
-    for name, attribute in (("training", "training_rows"), ("golden", "golden_rows"), ("requests", "request_rows")):
+    for name, attribute in (
+        ("training", "training_rows"),
+        ("golden", "golden_rows"),
+        ("profile", "profile_rows"),
+        ("requests", "request_rows"),
+    ):
         try:
             yield name, getattr(lab, attribute)
         except NotRun:

@@ -12,6 +12,7 @@ from unstuck.doctor.evidence.preparation import Preparation, Trial, Trials
 from unstuck.doctor.evidence.profile import ProfileComparison
 from unstuck.doctor.evidence.request_facts import RequestFacts
 from unstuck.doctor.evidence.vocabulary import VocabularyProbe
+from unstuck.doctor.experiments.endpoint_answers import asks_once
 from unstuck.doctor.experiments.preparing import DECODE, SPLITS, prepared
 from unstuck.doctor.experiments.reference import distance, known_rows_or_none, sent_rows
 from unstuck.doctor.experiments.splitting import split_rows
@@ -37,7 +38,8 @@ def run(lab: Lab) -> Trials:
     known = known_rows_or_none(lab)
     wanted = _in_turn(_wanted(lab))
     budget = _Budget(MOST_CALLS[by], min(MOST_SECONDS, lab.seconds_left() / 2))
-    with_reference = wanted and known is not None
+    is_whole = known is not None and set(known[1][0]) == set(rows[0])  # a profile may leave inputs out
+    with_reference = wanted and is_whole
     reference = _Answers(call, spread(known[1], count)) if with_reference and known else None
     as_sent = _Answers(call, rows)
     ruler = _Ruler(reference if reference is not None and reference.outputs else as_sent, reference is not None)
@@ -84,10 +86,10 @@ def _caller(lab: Lab) -> tuple[str, Run, int]:
     if lab.question.model is not None:
         model = lab.model
         return "model", lambda row: model.run(signature, row), MODEL_ROWS  # pyright: ignore[reportReturnType]
-    endpoint = lab.endpoint
+    send = asks_once(lab)
 
     def asked(row: Row) -> Tensors:
-        answer = endpoint.predict(signature, row)
+        answer = send(row)
         if answer.error is not None or answer.outputs is None:
             raise answer.error or NotRun("no answer")
         return answer.outputs

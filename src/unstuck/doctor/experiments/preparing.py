@@ -50,7 +50,7 @@ def _number(preparation: Preparation, kind: str, values: Tensor) -> Tensor:
             found = np.exp(np.minimum(numbers, 80.0)) - offset
         elif kind == "quantise":
             found = np.clip(np.round(numbers * factor + offset), -128, 255)
-        elif kind in ("swap bytes", "bits"):
+        elif kind in ("swap bytes", "bits", "half bits"):
             return _reread(values, kind)
         else:
             found = {"truncate": np.trunc, "round": np.round, "floor": np.floor}[kind](numbers)
@@ -60,6 +60,8 @@ def _number(preparation: Preparation, kind: str, values: Tensor) -> Tensor:
 def _reread(values: Tensor, kind: str) -> Tensor:
     """Floats of which the bytes were taken in the other order, or for integers."""
     singles = values.astype(np.float32)
+    if kind == "half bits":
+        return values.astype(np.float16).view(np.uint16).astype(values.dtype)
     if kind == "bits":
         return singles.view(np.int32).astype(values.dtype)
     return np.nan_to_num(singles.byteswap(), nan=0.0, posinf=0.0, neginf=0.0).astype(values.dtype)

@@ -25,6 +25,8 @@ from unstuck.errors import UnstuckError
 
 MOST_FITS = 6
 TENTH, FAR = 0.1, 3.0  # what the graph makes of an input: a deviation below, a mean beyond, is no normalised one
+DIVISORS = (100, 1000, 32768, 65535)  # percents, thousandths, samples of sound, depths and 16-bit pixels
+BEYOND = 0.01  # what normalised pixels end at may be passed by
 FITS_OTHER = 0.25  # the distance at which a place's values are taken for another's
 
 
@@ -59,6 +61,7 @@ def numbers(values: Tensor) -> Numbers:
         maximum=float(finite.max()),
         whole=float((finite == np.round(finite)).mean()),
         distinct=len(np.unique(finite)),
+        count=int(finite.size),
     )
 
 
@@ -94,13 +97,25 @@ def _place(name: str, sent: "np.ndarray", known: "np.ndarray") -> PlaceCompariso
     requests, reference = numbers(sent), numbers(known)
     margin = 0.5 * (reference.maximum - reference.minimum) or max(abs(reference.maximum), 1e-9)
     outside = (sent < reference.minimum - margin) | (sent > reference.maximum + margin)
+    cast, cast_apart = _nearest_cast(sent, known) if requests.whole == 1.0 > reference.whole else ("", 1.0)
     return PlaceComparison(
+        cast=cast,
+        cast_apart=cast_apart,
         name=name,
         requests=requests,
         reference=reference,
         apart=distance(sent, known),
         outside=float(outside.mean()),
     )
+
+
+def _nearest_cast(sent: "np.ndarray", known: "np.ndarray") -> tuple[str, float]:
+    casts = {
+        "cast to integers": np.trunc(known),
+        "rounded to integers": np.round(known),
+        "rounded down to integers": np.floor(known),
+    }
+    return min(((name, distance(sent, values)) for name, values in casts.items()), key=lambda each: each[1])
 
 
 def _exchanged(sent: "np.ndarray", known: "np.ndarray", off: Sequence[int]) -> bool:
@@ -117,14 +132,23 @@ Change = tuple[Preparation, str, Preparation | None]  # what is changed is "requ
 
 def _changes(sent: "np.ndarray", known: "np.ndarray", off: Sequence[int]) -> Iterator[Change]:
     """The usual normalisations, done to the reference or left undone on the requests."""
-    yield _affine("divided by 255", 1 / 255), "requests", None
-    yield _affine("divided by 127.5, less 1", 1 / 127.5, -1.0), "requests", None
+    trained = known[:, list(off)] if off else known
+    least, most = float(trained.min(initial=0.0)), float(trained.max(initial=0.0))
+    if least >= -BEYOND and most <= 1 + BEYOND:
+        yield _affine("divided by 255", 1 / 255), "requests", None
+    if least >= -1 - BEYOND and most <= 1 + BEYOND:
+        yield _affine("divided by 127.5, less 1", 1 / 127.5, -1.0), "requests", None
     yield Preparation(name="logarithm", kinds=["log"]), "requests", None
     yield Preparation(name="logarithm of 1 + x", kinds=["log"], offset=[1.0]), "requests", None
     yield _affine("divided by 255", 1 / 255), "reference", _affine("times 255", 255.0)
     undone = _affine("plus 1, times 127.5", 127.5, 127.5)
     yield _affine("divided by 127.5, less 1", 1 / 127.5, -1.0), "reference", undone
     yield _affine("times 2, less 1", 2.0, -1.0), "requests", None
+    for size in DIVISORS:
+        if np.abs(sent).max(initial=0.0) <= size:
+            yield _affine(f"divided by {size}", 1 / size), "requests", None
+        if np.abs(known).max(initial=0.0) <= size:
+            yield _affine(f"divided by {size}", 1 / size), "reference", _affine(f"times {size}", float(size))
     exp = Preparation(name="exponential", kinds=["exp"])
     yield Preparation(name="logarithm", kinds=["log"]), "reference", exp
     less = Preparation(name="exponential less 1", kinds=["exp"], offset=[1.0])
@@ -134,8 +158,8 @@ def _changes(sent: "np.ndarray", known: "np.ndarray", off: Sequence[int]) -> Ite
     low, high = known.min(0), known.max(0)
     yield from _both_ways("from training's range to 0..1", low, _above_zero(high - low))
     own_mean, own_std = sent.mean(0), _above_zero(sent.std(0))
-    most = 2 * len(off) > sent.shape[1]  # then the others need it as well, and only look as if they fitted
-    wanted = np.array([most or at in off for at in range(sent.shape[1])])
+    is_most = 2 * len(off) > sent.shape[1]  # then the others need it as well, and only look as if they fitted
+    wanted = np.array([is_most or at in off for at in range(sent.shape[1])])
     scale = np.where(wanted & (known.std(0) > 0) & (sent.std(0) > 0), std / own_std, 1.0)
     moved = np.where(scale != 1.0, mean - own_mean * scale, 0.0)
     yield _affine_of("to training's mean and deviation", scale, moved), "requests", None
@@ -179,6 +203,7 @@ def _cast_fits(sent: "np.ndarray", known: "np.ndarray", chosen: Sequence[int]) -
         Preparation(name="quantised to 8 bits, signed", kinds=["quantise"], factor=[127 / largest]),
         Preparation(name="bytes in the other order", kinds=["swap bytes"]),
         Preparation(name="the bits of a float read as an integer", kinds=["bits"]),
+        Preparation(name="the bits of a half float read as an integer", kinds=["half bits"]),
     ]
     low, high = float(known.min()), float(known.max())
     if high > low:
@@ -204,6 +229,8 @@ def _against_graph(lab: Lab, spec: TensorSpec, values: Sequence[Tensor]) -> Inpu
     if scaling is None:
         return None
     places = places_of(spec)
+    if places == 1:
+        scaling = tuple(each[:1] if np.ptp(each) == 0 else each for each in scaling)
     if any(each.size not in (1, places) for each in scaling):
         return None
     factor, offset = (np.broadcast_to(each.astype(np.float64), places) for each in scaling)

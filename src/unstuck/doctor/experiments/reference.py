@@ -27,9 +27,13 @@ def sent_rows(lab: Lab) -> list[Row]:
 
 
 def known_rows(lab: Lab) -> tuple[str, list[Row]]:
-    """``training`` or ``golden``, and their rows. Raises NotRun where neither was given, or a pipeline stands between.
+    """``training``, ``golden`` or ``profile``, and their rows; those of a profile may lack some inputs.
 
-    A pipeline's inputs are raw, the training data are what it makes of them.
+    A pipeline's inputs are raw, the training data are what it makes of them; a profile is of what clients send.
+
+    Raises:
+        NotRun: there is none of them, or a pipeline stands between.
+        ProfileError: the model's profile cannot be read.
     """
     if lab.question.pipeline_file is not None:
         raise NotRun("a pipeline prepares the requests, so they are not compared with what the model takes")
@@ -37,7 +41,10 @@ def known_rows(lab: Lab) -> tuple[str, list[Row]]:
         return "training", spread(list(rows_of(lab.training)), ROWS)
     if lab.question.golden is not None:
         return "golden", spread([row for each in lab.golden for row in rows_of(each.inputs)], ROWS)
-    raise NotRun("neither --training-data nor --golden rows were given")
+    try:
+        return "profile", lab.profiled
+    except NotRun:
+        raise NotRun("neither --training-data nor --golden rows were given, and the model has no profile") from None
 
 
 def known_rows_or_none(lab: Lab) -> tuple[str, list[Row]] | None:

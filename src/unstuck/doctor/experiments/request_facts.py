@@ -11,7 +11,7 @@ from unstuck.doctor.evidence.base import NotRun
 from unstuck.doctor.evidence.request_facts import InputFacts, Misfit, RequestFacts
 from unstuck.doctor.experiments.comparing import shown
 from unstuck.doctor.experiments.effective import ROWS as EFFECTIVE_ROWS
-from unstuck.doctor.experiments.effective import moving_inputs, parsed
+from unstuck.doctor.experiments.effective import moving_inputs, parsed, unread_columns, without_columns
 from unstuck.doctor.experiments.reference import known_rows_or_none, row_shape, values_of
 from unstuck.doctor.experiments.writings import writings_of
 from unstuck.doctor.given import Request
@@ -33,6 +33,7 @@ def run(lab: Lab) -> RequestFacts:
     rows = [row for request in mine if request.inputs for row in rows_of(request.inputs)]
     used = moving_inputs(lab, signature, rows)
     read = parsed(lab, signature, rows)
+    unread = unread_columns(lab, signature)
     known = known_rows_or_none(lab)
     refused = [request for request in mine if not request.inputs]
     images = not signature.takes_examples and _decodes_images(lab)
@@ -40,7 +41,7 @@ def run(lab: Lab) -> RequestFacts:
         signature=signature.name,
         requests=len(mine),
         rows=len(rows),
-        distinct=_distinct(rows, used, read),
+        distinct=_distinct([without_columns(row, unread) for row in rows], used, read),
         distinct_bodies=len({request.body for request in mine}),
         refused=len(refused),
         inputs=[_facts(spec, rows, known, alias in used, images=images) for alias, spec in signature.inputs.items()],
@@ -105,14 +106,23 @@ def _texts(values: Sequence[Tensor]) -> list[bytes]:
 
 
 def _zeros(values: Sequence[Tensor]) -> float:
-    empty = sum(int((value == (b"" if value.dtype == object else 0)).sum()) for value in values)
-    return empty / max(1, sum(value.size for value in values))
+    return sum(_empty(value) for value in values) / max(1, sum(value.size for value in values))
+
+
+def _empty(value: Tensor) -> int:
+    """How many of its elements hold nothing: zeros, and texts of blanks."""
+    if value.dtype == object:
+        return sum(isinstance(each, bytes) and not each.strip() for each in value.ravel().tolist())
+    return int((value == 0).sum())
 
 
 def _digest(values: Sequence[Tensor]) -> bytes:
-    return b"|".join(
-        repr((value.shape, value.tolist())).encode() if value.dtype == object else value.tobytes() for value in values
-    )
+    """Equal for equal values; padding alone, of whatever length, is one value."""
+    return b"|".join(b"nothing" if _empty(value) == value.size else _content(value) for value in values)
+
+
+def _content(value: Tensor) -> bytes:
+    return repr((value.shape, value.tolist())).encode() if value.dtype == object else value.tobytes()
 
 
 def _misfits(refused: Sequence[Request], signature: Signature) -> list[Misfit]:

@@ -3,6 +3,8 @@
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from math import prod
 
 import numpy as np
@@ -62,11 +64,13 @@ class ModelRunner:
 class EndpointRunner:
     """The endpoint, called at most ``calls`` times and for at most ``seconds``.
 
-    It is called in batches once they are seen to answer as the rows alone do.
+    It is called in batches once they are seen to answer as the rows alone do; else ``at_once`` calls at a time.
     """
 
-    def __init__(self, endpoint: Endpoint, signature: Signature, calls: int, seconds: float = SECONDS) -> None:
-        self._endpoint, self._signature = endpoint, signature
+    def __init__(
+        self, endpoint: Endpoint, signature: Signature, calls: int, seconds: float = SECONDS, at_once: int = 1
+    ) -> None:
+        self._endpoint, self._signature, self._at_once = endpoint, signature, at_once
         self._deadline = time.monotonic() + seconds
         self.calls_left = calls
         self.in_batches = False
@@ -75,17 +79,21 @@ class EndpointRunner:
         """The outputs that have a row for each row of ``batch``; None where a call failed or none are left."""
         rows = len(next(iter(batch.values())))
         elements = max(1, sum(prod(values.shape[1:]) for values in batch.values()))
-        at_once = max(1, min(CALL_ROWS, CALL_ELEMENTS // elements)) if self.in_batches else 1
+        size = max(1, min(CALL_ROWS, CALL_ELEMENTS // elements)) if self.in_batches else 1
+        parts: list[Arrays] = [
+            {alias: values[start : start + size] for alias, values in batch.items()} for start in range(0, rows, size)
+        ]
         answers: list[Arrays] = []
-        for start in range(0, rows, at_once):
-            if self.calls_left <= 0 or time.monotonic() > self._deadline:
-                return None
-            self.calls_left -= 1
-            part = {alias: values[start : start + at_once] for alias, values in batch.items()}
-            outputs = self._endpoint.predict(self._signature, part).outputs
-            if outputs is None:
-                return None
-            answers.append({alias: np.asarray(values) for alias, values in outputs.items()})
+        with ThreadPoolExecutor(self._at_once) as pool:
+            for start in range(0, len(parts), self._at_once):
+                some = parts[start : start + self._at_once]
+                if self.calls_left < len(some) or time.monotonic() > self._deadline:
+                    return None
+                self.calls_left -= len(some)
+                for answer in pool.map(partial(self._endpoint.predict, self._signature), some):
+                    if answer.outputs is None:
+                        return None
+                    answers.append({alias: np.asarray(values) for alias, values in answer.outputs.items()})
         return joined(answers, rows)
 
     def learn(self, batch: Arrays, alone: Arrays) -> None:

@@ -20,6 +20,7 @@ from unstuck.errors import DeadlineExceeded, UnstuckError
 MAX_MESSAGE = 300
 DRAWN, GROUPS = 20, 3  # rows of each scale, scales
 SEED = 7
+FEW = 8  # rows of requests, of which a probe wants more
 
 _groups: "WeakKeyDictionary[Lab, list[list[Row]]]" = WeakKeyDictionary()
 
@@ -31,7 +32,7 @@ class Sendable:
     Attributes:
         inputs: by alias; empty for a request that does not fit the signature.
         signature: what it calls.
-        source: ``requests``, ``training``, ``golden`` or ``synthetic``.
+        source: ``requests``, ``training``, ``golden``, ``profile`` or ``synthetic``.
         request: the client's; None for inputs of another source.
     """
 
@@ -66,12 +67,18 @@ def sendables(lab: Lab, count: int) -> list[Sendable]:
 
 
 def inputs_like_training(lab: Lab) -> tuple[str, list[Row]]:
-    """Rows of the training data, else golden ones, else drawn ones, and where they are from. Raises NotRun."""
+    """Rows of the training data, golden ones, ones drawn from the profile or at random, and where they are from.
+
+    Raises NotRun.
+    """
     if lab.question.training_data is not None:
         return "training", lab.training_rows
     if lab.question.golden is not None:
         return "golden", lab.golden_rows
-    return "synthetic", _drawn(lab)
+    try:
+        return "profile", lab.profile_rows
+    except NotRun:
+        return "synthetic", _drawn(lab)
 
 
 def _requests(lab: Lab) -> list[Sendable]:
@@ -113,10 +120,19 @@ def _draw(lab: Lab) -> Iterator[list[Row]]:
 def rows_to_send(lab: Lab, count: int) -> tuple[str, list[Row]]:
     """At most ``count`` single rows for the signature in question, and where they are from. Raises NotRun."""
     try:
-        return "requests", spread(lab.request_rows, count)
+        rows = lab.request_rows
+        return "requests", spread(rows, count) if len(rows) >= FEW else [*rows, *_more(lab, count - len(rows))][:count]
     except NotRun:
         source, rows = inputs_like_training(lab)
         return source, spread(rows, count)
+
+
+def _more(lab: Lab, count: int) -> list[Row]:
+    """Rows drawn from the profile, where there is one."""
+    try:
+        return spread(lab.profile_rows, max(0, count))
+    except NotRun:
+        return []
 
 
 def has_batch(signature: Signature) -> bool:

@@ -109,7 +109,6 @@ def hypotheses(
     batch: Arrays,
     constants: Arrays,
     names: Names = {},  # noqa: B006 - never written to
-    deviations: Arrays = {},  # noqa: B006
 ) -> Iterator[Hypothesis]:
     """All families, the most frequent mistakes first; the same rearrangement comes once.
 
@@ -117,17 +116,16 @@ def hypotheses(
         batch: rows as they were sent.
         constants: by alias, the mean of an input in training, one row without its batch dimension.
         names: by alias, the columns' names.
-        deviations: by alias, the standard deviation of an input in training.
     """
     seen: set[tuple[object, ...]] = set()
-    for each in _families(batch, constants, names, deviations):
+    for each in _families(batch, constants, names):
         key = (each.input, each.order) if each.order is not None else (each.kind, each.what)
         if key not in seen:
             seen.add(key)
             yield each
 
 
-def _families(batch: Arrays, constants: Arrays, names: Names, deviations: Arrays) -> Iterator[Hypothesis]:
+def _families(batch: Arrays, constants: Arrays, names: Names) -> Iterator[Hypothesis]:
     found = groups(batch, names)
     for alias, values in batch.items():
         yield from layouts(alias, values)
@@ -137,7 +135,6 @@ def _families(batch: Arrays, constants: Arrays, names: Names, deviations: Arrays
         if len(group.features) <= MAX_PAIRS:
             yield from _drops(group, constants)
             yield from _copies(group)
-    yield from _scales(batch, constants, deviations)
     yield from _casts(batch)
     yield from _cuts(batch)
 
@@ -288,9 +285,12 @@ def _orders(places: Array) -> Iterator[tuple[Array, str]]:
         if places.shape[axis] <= MAX_CHANNELS:
             for order in itertools.permutations(range(places.shape[axis])):
                 yield places.take(order, axis).ravel(), f"with the places of axis {axis} in the order {list(order)}"
+    for turns in (1, 2, 3) if rank > 1 and places.shape[0] == places.shape[1] else ():
+        yield np.rot90(places, turns).ravel(), f"turned by {90 * turns} degrees"
 
 
-def _changed(kind: Kind, what: str, alias: str, change: Callable[[Array], Array]) -> Hypothesis:
+def changed(kind: Kind, what: str, alias: str, change: Callable[[Array], Array]) -> Hypothesis:
+    """The values of one input changed, each row by itself."""
     return Hypothesis(
         kind,
         f"{alias} arrives {what}",
@@ -301,36 +301,12 @@ def _changed(kind: Kind, what: str, alias: str, change: Callable[[Array], Array]
     )
 
 
-def _scales(batch: Arrays, constants: Arrays, deviations: Arrays) -> Iterator[Hypothesis]:
-    """Numbers normalised once more on the way, or the normalisation undone."""
-    for alias, values in batch.items():
-        if values.dtype.kind != "f":
-            continue
-        maps: dict[str, tuple[Array | float, Array | float]] = {
-            "divided by 255": (255.0, 0.0),
-            "scaled from 0 … 255 to -1 … 1": (127.5, 127.5),
-            "divided by 100": (100.0, 0.0),
-        }
-        if alias in deviations and (np.asarray(deviations[alias]) > 0).all():
-            maps["standardised by training's mean and deviation"] = (deviations[alias], constants[alias])
-        for what, (size, middle) in maps.items():
-            yield _changed("normalised", what, alias, lambda x, s=size, m=middle: ((x - m) / s).astype(x.dtype))
-            undone = f"with the reverse of: {what}"
-            yield _changed("raw", undone, alias, lambda x, s=size, m=middle: (x * s + m).astype(x.dtype))
-
-
 def _casts(batch: Arrays) -> Iterator[Hypothesis]:
-    """Values that lose something, or are written otherwise, on the way."""
+    """Texts that are written otherwise on the way."""
     for alias, values in batch.items():
-        if values.dtype.kind == "f":
-            for what, change in {"cast to integers": np.trunc, "rounded to integers": np.round}.items():
-                yield _changed("cast", what, alias, lambda x, f=change: f(x).astype(x.dtype))
-            yield _changed(
-                "cast", "cast to bytes", alias, lambda x: x.astype(np.int64).astype(np.uint8).astype(x.dtype)
-            )
-        elif values.dtype == object:
-            yield _changed("cast", "as base64", alias, _each(base64.b64encode))
-            yield _changed("cast", "as UTF-8 read as Latin-1", alias, _each(lambda x: x.decode("latin-1").encode()))
+        if values.dtype == object:
+            yield changed("cast", "as base64", alias, each_text(base64.b64encode))
+            yield changed("cast", "as UTF-8 read as Latin-1", alias, each_text(lambda x: x.decode("latin-1").encode()))
 
 
 def _cuts(batch: Arrays) -> Iterator[Hypothesis]:
@@ -339,26 +315,28 @@ def _cuts(batch: Arrays) -> Iterator[Hypothesis]:
         if values.dtype == object and values.size == len(values):
             longest = max(len(each) for each in values.ravel())
             for length in (each for each in LENGTHS if each < longest):
-                yield _changed("cut", f"cut after {length} bytes", alias, _each(lambda x, n=length: x[:n]))
+                yield changed("cut", f"cut after {length} bytes", alias, each_text(lambda x, n=length: x[:n]))
             words = max(len(each.split()) for each in values.ravel())
             for count in range(1, min(words, MAX_CUT)):
-                yield _changed(
-                    "cut", f"cut after {count} words", alias, _each(lambda x, n=count: b" ".join(x.split()[:n]))
+                yield changed(
+                    "cut", f"cut after {count} words", alias, each_text(lambda x, n=count: b" ".join(x.split()[:n]))
                 )
         elif values.ndim == 2 and values.dtype.kind in "iuO" and values.shape[1] > MIN_SIDE:
             nothing = b"" if values.dtype == object else 0
             for count in range(1, min(values.shape[1], MAX_CUT)):
-                yield _changed("cut", f"with its first {count} places alone", alias, _kept(slice(count, None), nothing))
-                yield _changed("cut", f"with its last {count} places alone", alias, _kept(slice(None, -count), nothing))
+                yield changed("cut", f"with its first {count} places alone", alias, _kept(slice(count, None), nothing))
+                yield changed("cut", f"with its last {count} places alone", alias, _kept(slice(None, -count), nothing))
 
 
-def _each(change: Callable[[bytes], bytes]) -> Callable[[Array], Array]:
-    def changed(values: Array) -> Array:
+def each_text(change: Callable[[bytes], bytes]) -> Callable[[Array], Array]:
+    """``change`` done to every text of an array."""
+
+    def done(values: Array) -> Array:
         found = np.empty(values.shape, object)
         found.ravel()[:] = [change(each) for each in values.ravel()]
         return found
 
-    return changed
+    return done
 
 
 def _kept(lost: slice, nothing: "bytes | int") -> Callable[[Array], Array]:

@@ -66,7 +66,7 @@ def _golden_range(lab: Lab) -> dict[str, float]:
 def _is_alive(pools: Sequence[PoolTrace]) -> bool:
     """Whether the model is seen to answer inputs of its own kind with variation: drawn ones could add nothing."""
     return any(
-        pool.pool in ("training", "golden") and all(each.moves for each in pool.answers.values())
+        pool.pool in ("training", "golden", "profile") and all(each.moves for each in pool.answers.values())
         for pool in pools
         if pool.answers
     )
@@ -88,7 +88,7 @@ class _Watch:
             return PoolTrace(pool=self._pool, rows=0, failed="there are no rows")
         nodes = self._graph.nodes
         failure = ""
-        for kept in (nodes, [node for node in nodes if not node.inside], self._ends()):
+        for kept in (nodes, [node for node in nodes if not node.inside], self._outside(), self._ends()):
             try:
                 return self._watched(kept, rows).model_copy(update={"answers": self._answers(all_rows)})
             except EngineError as error:
@@ -107,6 +107,17 @@ class _Watch:
             alias: each.facts(name, node)
             for alias, name, each, node in zip(self._graph.outputs, names, seen, nodes, strict=True)
         }
+
+    def _outside(self) -> list[TracedNode]:
+        """The nodes that take nothing from inside of a loop, whose later turns may not be run at all."""
+        inner: set[str] = set()
+        found: list[TracedNode] = []
+        for node in self._graph.nodes:
+            if node.inside or any(_node(each) in inner for each in node.inputs):
+                inner.add(node.name)
+            else:
+                found.append(node)
+        return found
 
     def _ends(self) -> list[TracedNode]:
         wanted = {*map(_node, self._graph.inputs.values()), *map(_node, self._graph.outputs.values())}
@@ -130,6 +141,7 @@ class _Watch:
         for (tensor, node), value in zip(fixed, values, strict=True):
             facts[tensor] = _Seen(value).facts(tensor, node).model_copy(update={"constant": True})
         order = [tensor for node in nodes for tensor in node.tensors]
+        kept = {node.name for node in nodes}
         return PoolTrace(
             pool=self._pool,
             rows=len(rows),
@@ -139,7 +151,7 @@ class _Watch:
             links={
                 node.name: list(node.inputs)
                 for node in self._graph.nodes
-                if node.name in self._downstream and (not node.tensors or node.op in LOOPS)
+                if node.name in self._downstream and (not node.tensors or node.op in LOOPS or node.name not in kept)
             },
         )
 

@@ -54,7 +54,7 @@ def run(lab: Lab) -> VocabularyProbe:
         raise NotRun("the signature takes serialised tf.Examples, whose tokens are not read")
     sent = spread(sent_rows(lab), ROWS)
     known = known_rows_or_none(lab)
-    trained = known[1] if known else []
+    trained = _tokens_alone(*known) if known else list[Row]()
     tables = _tables(lab)
     found: list[TokenFacts] = []
     for spec in lab.signature.inputs.values():
@@ -64,6 +64,13 @@ def run(lab: Lab) -> VocabularyProbe:
     if not found:
         raise NotRun("no input is looked up in a table or an embedding, or shares its tokens with training data")
     return VocabularyProbe(signature=lab.signature.name, inputs=found)
+
+
+def _tokens_alone(source: str, rows: Sequence[Row]) -> Sequence[Row]:
+    """``rows``; of a profile the texts alone: it knows the range of ids, and not which of them there are."""
+    if source != "profile":
+        return rows
+    return [{alias: value for alias, value in row.items() if value.dtype == object} for row in rows]
 
 
 @dataclass

@@ -8,9 +8,9 @@ import numpy as np
 
 from unstuck.core.signatures import Signature
 from unstuck.core.tracing import TracedGraph, TracedNode
+from unstuck.data.drawing import sizes
 from unstuck.doctor.evidence.base import NotRun
 from unstuck.doctor.evidence.feature_map import ModelWiring
-from unstuck.doctor.experiments.drawing import sizes
 from unstuck.doctor.experiments.naming import names_of
 from unstuck.doctor.experiments.transformations import Array
 from unstuck.doctor.lab import Lab

@@ -6,7 +6,8 @@ from unstuck.doctor.evidence.answers import EndpointAnswers
 from unstuck.doctor.evidence.base import Found
 from unstuck.doctor.evidence.variation import VariationTrace
 from unstuck.doctor.findings import STAGES, Report
-from unstuck.doctor.report import svg, words
+from unstuck.doctor.report import words
+from unstuck.page import svg
 
 _STATIONS = ("client", *STAGES, "answer")
 _BOX, _GAP, _HIGH = 99, 31, 58

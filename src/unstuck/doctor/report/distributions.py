@@ -4,12 +4,17 @@ import math
 
 from unstuck.doctor.evidence.profile import InputComparison, Numbers, PlaceComparison, ProfileComparison
 from unstuck.doctor.evidence.vocabulary import VocabularyProbe
-from unstuck.doctor.report import svg
+from unstuck.page import svg
 
 _MOST = 16
 _LEFT, _RIGHT, _HIGH = 190, 160, 46
 _ROOM = svg.WIDTH - _LEFT - _RIGHT
-_REFERENCES = {"training": "training", "golden": "golden rows", "graph": "what the graph expects"}
+_REFERENCES = {
+    "training": "training",
+    "golden": "golden rows",
+    "profile": "training, by its profile",
+    "graph": "what the graph expects",
+}
 
 
 def numbers(of: ProfileComparison) -> str:

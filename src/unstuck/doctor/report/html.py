@@ -1,6 +1,6 @@
 """The report as one page of HTML that needs nothing else: no script, no network."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from html import escape
 from typing import TypeVar
@@ -18,10 +18,9 @@ from unstuck.doctor.findings import STAGES, UNKNOWN, Finding, Report
 from unstuck.doctor.report import distributions, pictures, words
 from unstuck.doctor.report.data_path import data_path
 from unstuck.doctor.report.layers import layers
-from unstuck.doctor.report.style import STYLE
+from unstuck.page.elements import document, figure, footer, pairs, paragraph, safe, section, table
 
 E = TypeVar("E", bound=Evidence)
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 
 def as_html(report: Report, found: Found) -> str:
@@ -31,77 +30,44 @@ def as_html(report: Report, found: Found) -> str:
         (
             _head(report),
             "<main>",
-            _section("From request to answer", _figure(data_path(report, found), _where(report))),
+            section("From request to answer", figure(data_path(report, found), _where(report))),
             _proof(report),
             _pictures(report, found),
             _others("Also found", words.others(report, "fault"), "Look again once the first is fixed."),
             _others("Suspected, not proven", words.others(report, "suspect"), ""),
             _stages(report),
             _untested(report, found),
-            f"</main><footer>Made by unstuck {escape(__version__)}, <code>unstuck diagnose</code>. "
-            "<code>unstuck explain CAUSE</code> says more of each cause.</footer>",
+            "</main>",
+            footer(__version__, "unstuck diagnose", "<code>unstuck explain CAUSE</code> says more of each cause."),
         )
     )
-    return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{_safe(title)}</title>'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" '
-        f'content="light dark"><style>{STYLE}</style></head><body>{body}</body></html>\n'
-    )
-
-
-def _safe(text: str) -> str:
-    return escape(words.shown(text))
-
-
-def _section(title: str, *content: str) -> str:
-    inside = "".join(content)
-    return f"<section><h2>{escape(title)}</h2>{inside}</section>" if inside else ""
-
-
-def _figure(picture: str, caption: str) -> str:
-    return f"<figure tabindex=0>{picture}<figcaption>{caption}</figcaption></figure>" if picture else ""
+    return document(title, body)
 
 
 def _head(report: Report) -> str:
     verdict = report.verdict
     kind = "healthy" if verdict is None else "faulty"
     if verdict is None:
-        said = "<p class=verdict>✓ No fault was found</p>" + _p(_coverage(report))
+        said = "<p class=verdict>✓ No fault was found</p>" + paragraph(_coverage(report))
     elif verdict.cause == UNKNOWN:
-        said = "<p class=verdict>✗ A fault; no known cause of it is proven</p>" + _p(verdict.summary)
+        said = "<p class=verdict>✗ A fault; no known cause of it is proven</p>" + paragraph(verdict.summary)
     else:
         said = (
-            f"<p class=verdict>✗ {_safe(words.short(verdict.cause).capitalize())}</p>"
-            f"<p class=meaning>{_safe(words.meaning(verdict.cause))} <code>{_safe(verdict.cause)}</code></p>"
-            f"{_p(verdict.summary)}"
+            f"<p class=verdict>✗ {safe(words.short(verdict.cause).capitalize())}</p>"
+            f"<p class=meaning>{safe(words.meaning(verdict.cause))} <code>{safe(verdict.cause)}</code></p>"
+            f"{paragraph(verdict.summary)}"
         )
     about = {"Target": report.target, "Model": report.model, "Signature": report.signature}
-    shown = {name: f"<code>{_safe(value)}</code>" for name, value in about.items() if value}
+    shown = {name: f"<code>{safe(value)}</code>" for name, value in about.items() if value}
     if verdict is not None:
         shown["Confidence"] = escape(words.confidence(verdict.confidence))
-    return f'<header class="{kind}"><h1>Diagnosis</h1>{said}{_pairs(shown.items())}</header>'
+    return f'<header class="{kind}"><h1>Diagnosis</h1>{said}{pairs(shown.items())}</header>'
 
 
 def _coverage(report: Report) -> str:
     tested = {each.cause for each in report.findings if each.status != "not-tested"}
     causes = {each.cause for each in report.findings}
     return f"{len(tested)} of {len(causes)} known causes were tested."
-
-
-def _p(text: str) -> str:
-    return f"<p>{_safe(text)}</p>"
-
-
-def _pairs(pairs: Iterable[tuple[str, str]]) -> str:
-    """A list of names and values, the values already escaped."""
-    rows = "".join(f"<div><dt>{escape(name)}</dt><dd>{value}</dd></div>" for name, value in pairs)
-    return f"<dl>{rows}</dl>" if rows else ""
-
-
-def _table(rows: Iterable[tuple[str, str]]) -> str:
-    lines = "".join(f'<tr><th scope="row">{_safe(name)}</th><td>{_safe(value)}</td></tr>' for name, value in rows)
-    return f"<table>{lines}</table>" if lines else ""
 
 
 def _where(report: Report) -> str:
@@ -112,8 +78,8 @@ def _where(report: Report) -> str:
 
 def _proof(report: Report) -> str:
     root = words.root(report)
-    evidence = _section("Evidence", _table(words.facts(root.evidence))) if root is not None else ""
-    fix = _section("How to fix it", _fix(report.verdict.fix)) if report.verdict is not None else ""
+    evidence = section("Evidence", table(words.facts(root.evidence))) if root is not None else ""
+    fix = section("How to fix it", _fix(report.verdict.fix)) if report.verdict is not None else ""
     return evidence + fix
 
 
@@ -121,7 +87,7 @@ def _fix(text: str) -> str:
     """Prose as a paragraph; a fix of several lines has code or a pipeline in it and keeps them."""
     first, _, rest = text.replace("```yaml", "").replace("```", "").partition("\n")
     code = rest.strip("\n")
-    return _p(first) + (f"<pre tabindex=0><code>{_safe(code)}</code></pre>" if code else "")
+    return paragraph(first) + (f"<pre tabindex=0><code>{safe(code)}</code></pre>" if code else "")
 
 
 def _pictures(report: Report, found: Found) -> str:
@@ -139,7 +105,7 @@ def _pictures(report: Report, found: Found) -> str:
         ("Many calls at the same time", of(ConcurrencyProbe, pictures.concurrency), _CONCURRENCY),
         ("Memory", of(ServerState, pictures.memory), "What is needed, used and allowed."),
     )
-    return "".join(_section(title, _figure(picture, escape(caption))) for title, picture, caption in drawn)
+    return "".join(section(title, figure(picture, escape(caption))) for title, picture, caption in drawn)
 
 
 _ANSWERS = "A square a request, in their order: equal colours are equal answers, a cross is a failed call."
@@ -168,15 +134,15 @@ class _Known:
 def _others(title: str, findings: list[Finding], note: str) -> str:
     if not findings:
         return ""
-    return _section(title, _p(note) if note else "", *(_other(each) for each in findings))
+    return section(title, paragraph(note) if note else "", *(_other(each) for each in findings))
 
 
 def _other(finding: Finding) -> str:
     places = {name: f"<code>{escape(value)}</code>" for name, value in words.places(finding.location)}
     return (
-        f"<article><h3>{_safe(words.short(finding.cause).capitalize())} <code>{_safe(finding.cause)}</code></h3>"
-        f"{_p(finding.why)}{_pairs([('Confidence', words.confidence(finding.confidence)), *places.items()])}"
-        f"<details><summary>Evidence and fix</summary>{_table(words.facts(finding.evidence))}{_fix(finding.fix)}"
+        f"<article><h3>{safe(words.short(finding.cause).capitalize())} <code>{safe(finding.cause)}</code></h3>"
+        f"{paragraph(finding.why)}{pairs([('Confidence', words.confidence(finding.confidence)), *places.items()])}"
+        f"<details><summary>Evidence and fix</summary>{table(words.facts(finding.evidence))}{_fix(finding.fix)}"
         "</details></article>"
     )
 
@@ -184,19 +150,19 @@ def _other(finding: Finding) -> str:
 def _stages(report: Report) -> str:
     ruled_out = dict(words.ruled_out(report))
     whys: Mapping[str, str] = {each.cause: each.why for each in report.findings if each.status == "ruled-out"}
-    return _section("Ruled out", *(_stage(stage, ruled_out[stage], whys) for stage in STAGES if stage in ruled_out))
+    return section("Ruled out", *(_stage(stage, ruled_out[stage], whys) for stage in STAGES if stage in ruled_out))
 
 
 def _stage(stage: str, causes: list[str], whys: Mapping[str, str]) -> str:
     names = ", ".join(map(words.short, causes))
     return (
-        f"<details><summary><strong>{words.STAGE_NAMES[stage]}</strong>: {_safe(names)}</summary>"
-        f"{_table((words.short(cause), whys[cause]) for cause in causes)}</details>"
+        f"<details><summary><strong>{words.STAGE_NAMES[stage]}</strong>: {safe(names)}</summary>"
+        f"{table((words.short(cause), whys[cause]) for cause in causes)}</details>"
     )
 
 
 def _untested(report: Report, found: Found) -> str:
     rows = [(", ".join(map(words.short, causes)), reason) for reason, causes in words.untested(report)]
     missing = ", ".join(words.not_given(found))
-    more = _p(f"More can be tested with {missing}.") if rows and missing else ""
-    return _section("Not tested", _table(rows), more)
+    more = paragraph(f"More can be tested with {missing}.") if rows and missing else ""
+    return section("Not tested", table(rows), more)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from unstuck.doctor.evidence.variation import PoolTrace, TensorFacts, VariationTrace
 from unstuck.doctor.findings import Location, Report
-from unstuck.doctor.report import svg
+from unstuck.page import svg
 
 _SHAPES_ONLY = frozenset({"Shape", "ShapeN", "Size", "Rank", "ZerosLike", "OnesLike"})
 _PASSING = frozenset({"Identity", "IdentityN"})

@@ -11,7 +11,7 @@ from unstuck.doctor.evidence.feature_profile import ColumnProfile, FeatureProfil
 from unstuck.doctor.evidence.probes import ConcurrencyProbe
 from unstuck.doctor.evidence.replay import Comparison, EndpointReplay, GoldenAtEndpoint, GoldenReplay
 from unstuck.doctor.evidence.server_state import ServerState
-from unstuck.doctor.report import svg
+from unstuck.page import svg
 
 _SQUARE, _A_ROW = 15, 46
 _MOST_SQUARES = 6 * _A_ROW

@@ -11,6 +11,7 @@ from rich.text import Text
 from unstuck.doctor.evidence.base import Found
 from unstuck.doctor.findings import UNKNOWN, Finding, Report
 from unstuck.doctor.report import words
+from unstuck.page.elements import shown
 
 WIDTH = 100
 _CODE = re.compile(
@@ -65,7 +66,7 @@ class _Page:
     def block(self, text: str, indent: int = 2) -> None:
         """Prose is wrapped; code is left as it is, to be copied."""
         fenced = False
-        for line in words.shown(text).expandtabs(4).rstrip().split("\n"):
+        for line in shown(text).expandtabs(4).rstrip().split("\n"):
             if line.startswith("```"):
                 fenced = not fenced
             elif fenced or ("\n" in text and _CODE.match(line)):
@@ -90,7 +91,7 @@ def _verdict(page: _Page, report: Report) -> None:
         page.line(Text())
         page.block(verdict.summary)
     page.line(Text())
-    about = [(name, words.shown(getattr(report, name) or "")) for name in ("target", "model", "signature")]
+    about = [(name, shown(getattr(report, name) or "")) for name in ("target", "model", "signature")]
     about = [(name, value) for name, value in about if value]
     if verdict is not None:
         about = [("confidence", words.confidence(verdict.confidence)), *words.places(verdict.location), *about]

@@ -8,6 +8,7 @@ from unstuck.doctor.evidence.base import Found
 from unstuck.doctor.evidence.subject import GIVEN, Subject
 from unstuck.doctor.findings import STAGES, Finding, Location, Report, Status
 from unstuck.doctor.report.json import plain
+from unstuck.page.elements import shown
 
 MAX_VALUE = 120
 STAGE_NAMES = {
@@ -79,11 +80,6 @@ def _plain_value(value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key}: {_plain_value(each)}" for key, each in cast("dict[str, object]", value).items())
     return str(value)
-
-
-def shown(text: str) -> str:
-    """``text`` of others without what would command a terminal; its lines stay."""
-    return "".join(each if each.isprintable() or each in "\n\t" else ascii(each)[1:-1] for each in text)
 
 
 def root(report: Report) -> Finding | None:

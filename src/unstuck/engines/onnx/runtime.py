@@ -23,13 +23,34 @@ BFLOAT16 = 16  # onnx.TensorProto.BFLOAT16
 
 def new_session(path: Path) -> Any:
     """A session on the CPU that runs one operator at a time, on every CPU that this process may use."""
+    return _session(str(path), _options())
+
+
+def watching_session(model: bytes, folder: Path) -> Any:
+    """As ``new_session``, of a serialised model whose operators run as they stand: none is fused or folded away.
+
+    Args:
+        model: an onnx.ModelProto.
+        folder: that its external weights are in.
+    """
+    options = _options()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder))
+    return _session(model, options)
+
+
+def _options() -> Any:
     options = ort.SessionOptions()
     options.intra_op_num_threads = _usable_cpus()
     options.inter_op_num_threads = 1
     options.log_severity_level = _ONLY_FATAL
     # Threads that spin between operators take the CPU from other calls, and from the loop.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    return options
+
+
+def _session(model: str | bytes, options: Any) -> Any:
+    session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     session.disable_fallback()
     return session
 

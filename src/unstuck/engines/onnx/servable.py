@@ -56,7 +56,7 @@ class OnnxServable(Servable):
                 f"ONNX Runtime failed: {reason(error)}", code=_code(error), hint=_what_came(signature, inputs)
             ) from error
         return {
-            alias: _as_bytes(result) if spec.dtype is dtypes.STRING else _renamed(result, spec.dtype)
+            alias: as_bytes(result) if spec.dtype is dtypes.STRING else _renamed(result, spec.dtype)
             for (alias, spec), result in zip(signature.outputs.items(), results, strict=True)
         }
 
@@ -89,7 +89,8 @@ def _texts(alias: str, array: Tensor) -> Tensor:
     return texts
 
 
-def _as_bytes(array: Tensor) -> Tensor:
+def as_bytes(array: Tensor) -> Tensor:
+    """ONNX Runtime's text as the bytes that answers hold."""
     encoded = np.empty(array.shape, object)
     encoded.reshape(-1)[:] = [value.encode() for value in _values(array)]
     return encoded

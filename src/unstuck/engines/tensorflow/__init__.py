@@ -2,12 +2,13 @@
 
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unstuck.core.inspection import Inspection
 from unstuck.core.servables import Loader
+from unstuck.engines.tensorflow import first_session
 from unstuck.errors import SetupError
 
 if TYPE_CHECKING:
@@ -19,6 +20,25 @@ MODEL_FILES = ("saved_model.pb", "saved_model.pbtxt")
 
 
 @dataclass(frozen=True, slots=True)
+class SessionOptions:
+    """How TensorFlow runs models.
+
+    Attributes:
+        config_file: a text proto of TensorFlow's ConfigProto; the other attributes come before it.
+        intra_op_threads: that share one op's work, in all models together; 0 is one a CPU.
+        inter_op_threads: that run a call's ops at the same time; 0 and 1 run them in the thread that calls.
+        gpu_memory_fraction: of each GPU's memory, for this process; 0 lets TensorFlow choose.
+        bfloat16: compute in bfloat16 where TensorFlow thinks that it is safe.
+    """
+
+    config_file: Path | None = None
+    intra_op_threads: int = 0
+    inter_op_threads: int = 0
+    gpu_memory_fraction: float = 0
+    bfloat16: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class TensorFlowEngine:
     """The engine; importing it does not import TensorFlow.
 
@@ -26,11 +46,13 @@ class TensorFlowEngine:
         tags: the meta graph's tags, ``serve`` unless ``--saved_model_tags`` says otherwise.
         op_libraries: modules or ``.so`` files that register custom ops, loaded before a model that needs them.
         pipeline_file: prepares the model's inputs; where None, the one in its version's folder if there is one.
+        session: how TensorFlow runs it; the process's first model decides of what is for all together.
     """
 
     tags: tuple[str, ...] = ("serve",)
     op_libraries: tuple[str, ...] = ()
     pipeline_file: Path | None = None
+    session: SessionOptions = field(default_factory=SessionOptions)
 
     @property
     def platform(self) -> str:
@@ -46,6 +68,8 @@ class TensorFlowEngine:
 
     def loader(self, version_path: Path) -> Loader:
         """Raises SetupError when TensorFlow is not installed, with the command that installs it."""
+        first_session.intra_op_threads = self.session.intra_op_threads
+        first_session.gpu_memory_fraction = self.session.gpu_memory_fraction
         with _needed(f"{version_path} is a TensorFlow SavedModel"):
             from unstuck.engines.tensorflow.loader import SavedModelLoader
         return SavedModelLoader(version_path, self)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from unstuck.core.servables import Loader, Servable
 from unstuck.core.signatures import Signature
-from unstuck.engines.tensorflow import graph, meta_graph, ops, pipeline
+from unstuck.engines.tensorflow import graph, meta_graph, ops, pipeline, sessions
 from unstuck.engines.tensorflow.files import ASSETS, Files
 from unstuck.engines.tensorflow.runtime import close, first_lines, tf
 from unstuck.engines.tensorflow.servable import SavedModelServable
@@ -42,16 +42,16 @@ class SavedModelLoader(Loader):
         exported = graph.read_meta_graph(self._path, self._engine.tags)
         signatures = meta_graph.signatures_of(exported)
         ops.ensure_registered(meta_graph.op_names(exported), self._engine.op_libraries)
-        session = tf.compat.v1.Session(graph=tf.Graph())
+        session, pool = sessions.new_session(self._engine.session)
         try:
             with session.graph.as_default():
                 tf.compat.v1.saved_model.loader.load(session, list(self._engine.tags), str(self._path))
                 stateless = graph.stateless_signatures(exported)
                 file = self._pipeline_file()
                 if file is None:
-                    servable = SavedModelServable(session, signatures, stateless)
+                    servable = SavedModelServable(session, signatures, stateless, pool)
                 else:
-                    servable = _with_pipeline(file, session, signatures, stateless, self._path / ASSETS)
+                    servable = _with_pipeline(file, session, signatures, stateless, pool, self._path / ASSETS)
         except PipelineError:
             close(session)
             raise
@@ -75,10 +75,10 @@ class SavedModelLoader(Loader):
 
 
 def _with_pipeline(
-    file: Path, session: Any, signatures: Mapping[str, Signature], stateless: frozenset[str], assets: Path
+    file: Path, session: Any, signatures: Mapping[str, Signature], stateless: frozenset[str], pool: int, assets: Path
 ) -> Servable:
     declared = read_pipeline(file)
     signatures, initializers = pipeline.wrap(session, signatures, declared, Files(file.parent, assets))
     session.run(initializers)
     stateless |= {name for name in signatures if name.removesuffix(UNPREPARED) in stateless}
-    return with_python(SavedModelServable(session, signatures, stateless), declared, file.parent)
+    return with_python(SavedModelServable(session, signatures, stateless, pool), declared, file.parent)

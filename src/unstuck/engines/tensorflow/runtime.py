@@ -1,12 +1,13 @@
 """The one place that imports TensorFlow: without its banners, and with its untyped API behind names of ours."""
 
 import os
-import sys
-import tempfile
 import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
+
+from unstuck.engines.stderr import without
+from unstuck.engines.tensorflow import first_session
 
 _BANNERS = ("I0000 ", "WARNING: All log messages before absl", "To enable the following instructions: ")
 _ABOUT_GPUS = ("failed call to cuInit", "Unable to register cu", "computation placer already registered")
@@ -22,20 +23,11 @@ def _without_banners() -> Generator[None]:
         yield
         return
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"  # releases before 2.21 heed it, and read it once
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
-        try:
+    try:
+        with without(_is_banner):
             yield
-        finally:
-            del os.environ["TF_CPP_MIN_LOG_LEVEL"]  # for a child of ours it would be the user's wish
-            os.dup2(kept, 2)
-            os.close(kept)
-            held.seek(0)
-            for line in held.read().decode(errors="replace").splitlines():
-                if line.strip() and not _is_banner(line):
-                    print(line, file=sys.stderr)
+    finally:
+        del os.environ["TF_CPP_MIN_LOG_LEVEL"]  # for a child of ours it would be the user's wish
 
 
 def _is_banner(line: str) -> bool:
@@ -58,7 +50,9 @@ with _without_banners(), warnings.catch_warnings():
 
     tf: Any = _tensorflow
     tf.get_logger().setLevel("ERROR")  # its deprecation notes are about our code, not the user's
-    with tf.Graph().as_default(), tf.compat.v1.Session() as _session:
+    first_config: Any = _config.ConfigProto(intra_op_parallelism_threads=first_session.intra_op_threads)
+    first_config.gpu_options.per_process_gpu_memory_fraction = first_session.gpu_memory_fraction
+    with tf.Graph().as_default(), tf.compat.v1.Session(config=first_config) as _session:
         _session.run(tf.constant(0))  # the first run looks for GPUs, and says so
 
 config_pb2: Any = _config

@@ -8,9 +8,9 @@ import numpy as np
 from unstuck.core.servables import Servable
 from unstuck.core.signatures import Signature, Tensor, Tensors
 from unstuck.engines.tensorflow.runtime import config_pb2, tf
+from unstuck.engines.tensorflow.sessions import INLINE_POOL
 from unstuck.errors import Code, EngineError
 
-INLINE_POOL = -1  # run the ops in the thread that calls: no hand-over between threads
 MAX_OTHER_CALLS = 256  # of narrowed and joined signatures, which requests choose
 
 
@@ -20,8 +20,12 @@ class SavedModelServable(Servable):
     Must be built with the session's graph as the default graph, before the session has run.
     """
 
-    def __init__(self, session: Any, signatures: Mapping[str, Signature], stateless: frozenset[str]) -> None:
+    def __init__(
+        self, session: Any, signatures: Mapping[str, Signature], stateless: frozenset[str], pool: int = INLINE_POOL
+    ) -> None:
+        """``pool`` is which of the session's thread pools the ops of a call run in."""
         self._session = session
+        self._pool = pool
         self._signatures = dict(signatures)
         self._stateless = stateless
         self._readable = _readable_names(session.graph, signatures.values())
@@ -74,20 +78,21 @@ class SavedModelServable(Servable):
 
     def _call(self, signature: Signature) -> "_Call":
         fetched = {alias: self._readable[spec.name] for alias, spec in signature.outputs.items()}
-        return _Call(self._session, {alias: spec.name for alias, spec in signature.inputs.items()}, fetched)
+        feeds = {alias: spec.name for alias, spec in signature.inputs.items()}
+        return _Call(self._session, feeds, fetched, self._pool)
 
 
 class _Call:
     """Feeds and fetches, each a tensor's name by alias, as a callable on arrays by alias."""
 
-    def __init__(self, session: Any, feeds: Mapping[str, str], fetches: Mapping[str, str]) -> None:
+    def __init__(self, session: Any, feeds: Mapping[str, str], fetches: Mapping[str, str], pool: int) -> None:
         self._feeds = tuple(feeds)
         names = list(dict.fromkeys(fetches.values()))  # two aliases may share one tensor; a Session fetches it once
         self._aliases = tuple((alias, names.index(name)) for alias, name in fetches.items())
         options = config_pb2.CallableOptions()
         options.feed.extend(feeds.values())
         options.fetch.extend(names)
-        options.run_options.inter_op_thread_pool = INLINE_POOL
+        options.run_options.inter_op_thread_pool = pool
         self._run: Callable[..., list[Any]] = session._make_callable_from_options(options)
 
     def __call__(self, inputs: Tensors) -> dict[str, Tensor]:

@@ -12,25 +12,33 @@ from google.protobuf.internal import builder as _builder
 _sym_db = _symbol_database.Default()
 
 
+from unstuck.proto.wire import config_pb2 as unstuck_dot_proto_dot_wire_dot_config__pb2
 from unstuck.proto.wire import inference_pb2 as unstuck_dot_proto_dot_wire_dot_inference__pb2
+from unstuck.proto.wire import model_pb2 as unstuck_dot_proto_dot_wire_dot_model__pb2
 from unstuck.proto.wire import predict_pb2 as unstuck_dot_proto_dot_wire_dot_predict__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'unstuck/proto/wire/prediction_log.proto\x12\x1funstuck.wire.tensorflow.serving\x1a\"unstuck/proto/wire/inference.proto\x1a unstuck/proto/wire/predict.proto\"\xa1\x01\n\x0b\x43lassifyLog\x12G\n\x07request\x18\x01 \x01(\x0b\x32\x36.unstuck.wire.tensorflow.serving.ClassificationRequest\x12I\n\x08response\x18\x02 \x01(\x0b\x32\x37.unstuck.wire.tensorflow.serving.ClassificationResponse\"\x98\x01\n\nRegressLog\x12\x43\n\x07request\x18\x01 \x01(\x0b\x32\x32.unstuck.wire.tensorflow.serving.RegressionRequest\x12\x45\n\x08response\x18\x02 \x01(\x0b\x32\x33.unstuck.wire.tensorflow.serving.RegressionResponse\"\x92\x01\n\nPredictLog\x12@\n\x07request\x18\x01 \x01(\x0b\x32/.unstuck.wire.tensorflow.serving.PredictRequest\x12\x42\n\x08response\x18\x02 \x01(\x0b\x32\x30.unstuck.wire.tensorflow.serving.PredictResponse\"\xa7\x01\n\x11MultiInferenceLog\x12G\n\x07request\x18\x01 \x01(\x0b\x32\x36.unstuck.wire.tensorflow.serving.MultiInferenceRequest\x12I\n\x08response\x18\x02 \x01(\x0b\x32\x37.unstuck.wire.tensorflow.serving.MultiInferenceResponse\"\xbc\x02\n\rPredictionLog\x12\x44\n\x0c\x63lassify_log\x18\x02 \x01(\x0b\x32,.unstuck.wire.tensorflow.serving.ClassifyLogH\x00\x12\x42\n\x0bregress_log\x18\x03 \x01(\x0b\x32+.unstuck.wire.tensorflow.serving.RegressLogH\x00\x12Q\n\x13multi_inference_log\x18\x04 \x01(\x0b\x32\x32.unstuck.wire.tensorflow.serving.MultiInferenceLogH\x00\x12\x42\n\x0bpredict_log\x18\x06 \x01(\x0b\x32+.unstuck.wire.tensorflow.serving.PredictLogH\x00\x42\n\n\x08log_typeb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'unstuck/proto/wire/prediction_log.proto\x12\x1funstuck.wire.tensorflow.serving\x1a\x1funstuck/proto/wire/config.proto\x1a\"unstuck/proto/wire/inference.proto\x1a\x1eunstuck/proto/wire/model.proto\x1a unstuck/proto/wire/predict.proto\"\xaf\x01\n\x0bLogMetadata\x12>\n\nmodel_spec\x18\x01 \x01(\x0b\x32*.unstuck.wire.tensorflow.serving.ModelSpec\x12H\n\x0fsampling_config\x18\x02 \x01(\x0b\x32/.unstuck.wire.tensorflow.serving.SamplingConfig\x12\x16\n\x0etimestamp_secs\x18\x04 \x01(\x03\"\xa1\x01\n\x0b\x43lassifyLog\x12G\n\x07request\x18\x01 \x01(\x0b\x32\x36.unstuck.wire.tensorflow.serving.ClassificationRequest\x12I\n\x08response\x18\x02 \x01(\x0b\x32\x37.unstuck.wire.tensorflow.serving.ClassificationResponse\"\x98\x01\n\nRegressLog\x12\x43\n\x07request\x18\x01 \x01(\x0b\x32\x32.unstuck.wire.tensorflow.serving.RegressionRequest\x12\x45\n\x08response\x18\x02 \x01(\x0b\x32\x33.unstuck.wire.tensorflow.serving.RegressionResponse\"\x92\x01\n\nPredictLog\x12@\n\x07request\x18\x01 \x01(\x0b\x32/.unstuck.wire.tensorflow.serving.PredictRequest\x12\x42\n\x08response\x18\x02 \x01(\x0b\x32\x30.unstuck.wire.tensorflow.serving.PredictResponse\"\xa7\x01\n\x11MultiInferenceLog\x12G\n\x07request\x18\x01 \x01(\x0b\x32\x36.unstuck.wire.tensorflow.serving.MultiInferenceRequest\x12I\n\x08response\x18\x02 \x01(\x0b\x32\x37.unstuck.wire.tensorflow.serving.MultiInferenceResponse\"\x0f\n\rSessionRunLog\"\x14\n\x12PredictStreamedLog\"\xa0\x04\n\rPredictionLog\x12\x42\n\x0clog_metadata\x18\x01 \x01(\x0b\x32,.unstuck.wire.tensorflow.serving.LogMetadata\x12\x44\n\x0c\x63lassify_log\x18\x02 \x01(\x0b\x32,.unstuck.wire.tensorflow.serving.ClassifyLogH\x00\x12\x42\n\x0bregress_log\x18\x03 \x01(\x0b\x32+.unstuck.wire.tensorflow.serving.RegressLogH\x00\x12Q\n\x13multi_inference_log\x18\x04 \x01(\x0b\x32\x32.unstuck.wire.tensorflow.serving.MultiInferenceLogH\x00\x12I\n\x0fsession_run_log\x18\x05 \x01(\x0b\x32..unstuck.wire.tensorflow.serving.SessionRunLogH\x00\x12\x42\n\x0bpredict_log\x18\x06 \x01(\x0b\x32+.unstuck.wire.tensorflow.serving.PredictLogH\x00\x12S\n\x14predict_streamed_log\x18\x07 \x01(\x0b\x32\x33.unstuck.wire.tensorflow.serving.PredictStreamedLogH\x00\x42\n\n\x08log_typeb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'unstuck.proto.wire.prediction_log_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CLASSIFYLOG']._serialized_start=147
-  _globals['_CLASSIFYLOG']._serialized_end=308
-  _globals['_REGRESSLOG']._serialized_start=311
-  _globals['_REGRESSLOG']._serialized_end=463
-  _globals['_PREDICTLOG']._serialized_start=466
-  _globals['_PREDICTLOG']._serialized_end=612
-  _globals['_MULTIINFERENCELOG']._serialized_start=615
-  _globals['_MULTIINFERENCELOG']._serialized_end=782
-  _globals['_PREDICTIONLOG']._serialized_start=785
-  _globals['_PREDICTIONLOG']._serialized_end=1101
+  _globals['_LOGMETADATA']._serialized_start=212
+  _globals['_LOGMETADATA']._serialized_end=387
+  _globals['_CLASSIFYLOG']._serialized_start=390
+  _globals['_CLASSIFYLOG']._serialized_end=551
+  _globals['_REGRESSLOG']._serialized_start=554
+  _globals['_REGRESSLOG']._serialized_end=706
+  _globals['_PREDICTLOG']._serialized_start=709
+  _globals['_PREDICTLOG']._serialized_end=855
+  _globals['_MULTIINFERENCELOG']._serialized_start=858
+  _globals['_MULTIINFERENCELOG']._serialized_end=1025
+  _globals['_SESSIONRUNLOG']._serialized_start=1027
+  _globals['_SESSIONRUNLOG']._serialized_end=1042
+  _globals['_PREDICTSTREAMEDLOG']._serialized_start=1044
+  _globals['_PREDICTSTREAMEDLOG']._serialized_end=1064
+  _globals['_PREDICTIONLOG']._serialized_start=1067
+  _globals['_PREDICTIONLOG']._serialized_end=1611
 # @@protoc_insertion_point(module_scope)

@@ -2,6 +2,7 @@
 
 import threading
 from concurrent.futures import Executor, Future
+from functools import partial
 
 import numpy as np
 from fakes import FakeModel, FakeModels, FakeServable, signature, spec
@@ -79,7 +80,7 @@ class Calls:
         replies = [[] for _ in payloads]
         self.batches.answer(
             [
-                PendingCall(payload, reply.append, lambda number=number: number not in unwanted)
+                PendingCall(payload, partial(_keep, reply), lambda number=number: number not in unwanted)
                 for number, (payload, reply) in enumerate(zip(payloads, replies, strict=True))
             ]
         )
@@ -95,6 +96,10 @@ class Calls:
     @property
     def rows(self):
         return [len(next(iter(inputs.values()))) for inputs in self.servable.runs]
+
+
+def _keep(replies, outcome, _request_id):
+    replies.append(outcome)
 
 
 def read(reply):

@@ -50,7 +50,7 @@ class Calls:
             calls = PredictCalls(self.models, workers, **self.options)
             for bodies in turns:
                 texts = [body if isinstance(body, bytes) else json.dumps(body).encode() for body in bodies]
-                made = [calls.answer(ModelSpec(model), text) for text in texts]
+                made = [calls.answer(ModelSpec(model), text, {}, 0) for text in texts]
                 answers += await asyncio.gather(*made, return_exceptions=True)
         return [each if isinstance(each, BaseException) else self._value(each) for each in answers]
 
@@ -197,7 +197,7 @@ def test_fewer_calls_run_together_while_runs_are_long_and_more_again_afterwards(
                 run_ns = 2 * SHORT_NS if number < 10 else 0
                 made.servable.runs.clear()
                 bodies = [json.dumps(body).encode() for body in turn]
-                answers = await asyncio.gather(*(predict.answer(ModelSpec("m"), body) for body in bodies))
+                answers = await asyncio.gather(*(predict.answer(ModelSpec("m"), body, {}, 0) for body in bodies))
                 assert [made._value(each) for each in answers] == want
                 largest.append(max(made.rows))
 
@@ -221,7 +221,7 @@ def test_a_long_call_runs_on_a_worker_and_may_time_out(calls):
         with ThreadPoolExecutor(1) as workers:
             predict = PredictCalls(made.models, workers, **made.options)
             try:
-                await predict.answer(ModelSpec("m"), json.dumps(rows(1)).encode())
+                await predict.answer(ModelSpec("m"), json.dumps(rows(1)).encode(), {}, 0)
             finally:
                 released.append(True)
 
@@ -244,7 +244,7 @@ def test_a_caller_that_gave_up_does_not_disturb_the_others(calls):
         with ThreadPoolExecutor(1) as workers:
             predict = PredictCalls(made.models, workers, **made.options)
             first, gone, last = (
-                asyncio.ensure_future(predict.answer(ModelSpec("m"), json.dumps(rows(number)).encode()))
+                asyncio.ensure_future(predict.answer(ModelSpec("m"), json.dumps(rows(number)).encode(), {}, 0))
                 for number in (1, 2, 3)
             )
             gone.cancel()
@@ -261,7 +261,9 @@ def test_warnings_are_for_the_call_that_they_are_about(calls):
         with ThreadPoolExecutor(1) as workers:
             predict = PredictCalls(made.models, workers, **made.options)
             bodies = [rows(1), {"inputs": {"x": [[2, 2]], "X": 1}}]
-            return await asyncio.gather(*(predict.answer(ModelSpec("m"), json.dumps(body).encode()) for body in bodies))
+            return await asyncio.gather(
+                *(predict.answer(ModelSpec("m"), json.dumps(body).encode(), {}, 0) for body in bodies)
+            )
 
     plain, warned = asyncio.run(asyncio.wait_for(run(), TIMEOUT_S))
     assert dict(plain.headers).keys() == {"content-type"}

@@ -11,7 +11,8 @@ How it decides
     the endpoint's answer, though it moves the model's, or though the endpoint's golden answers are wrong. Inside of the
     model, a feature, a channel, or a feature of its tf.Examples that moves nothing and ranks its errors. From outside
     alone, a whole input that never moves an answer while others do. From the client's side: a feature that has one
-    value in all requests, a default that training has not, and that the model uses.
+    value in all requests, a default that training has not, and that the model uses; or a key of tf.Examples that the
+    graph's parser looks for under a like name, by which the answers move.
 
 How to fix it
     Fill the feature from its field, and fail where the field is missing instead of stepping in with a default.
@@ -26,6 +27,7 @@ from unstuck.doctor.check import Case, Fault, Location, Outcome, RuledOut, Suspe
 from unstuck.doctor.evidence.feature_map import (
     USED,
     EndpointSensitivity,
+    ExampleKeys,
     FeatureEffect,
     ModelWiring,
     Sensitivity,
@@ -41,7 +43,7 @@ LUCK = 0.01
 RANKED = 0.6  # correlation of a feature with the golden answers' distance from the model's
 
 
-@check()
+@check(explains=("resources/stale-response",))
 def dropped_feature(
     replay: EndpointReplay | None,
     golden: GoldenReplay | None,
@@ -51,6 +53,7 @@ def dropped_feature(
     endpoint: EndpointSensitivity | None,
     repeated: RepeatProbe | None,
     wiring: ModelWiring | None,
+    keys: ExampleKeys | None,
 ) -> Iterator[Outcome]:
     outcomes = [*by_answers("mapping/dropped-feature", replay, golden, at_endpoint, FIX)]
     explained = any(each is not None and each.best is not None for each in (replay, at_endpoint))
@@ -61,6 +64,8 @@ def dropped_feature(
         outcomes += _in_model(model, wiring)
     if profile is not None:
         outcomes += constants_sent(profile, model or endpoint)
+    if keys is not None:
+        outcomes += _misnamed(keys)
     yield from settled(outcomes, "there are no answers to compare, and no requests and training data")
 
 
@@ -92,6 +97,20 @@ def _at_endpoint(
             reacts = endpoint.distinct > endpoint.rows / 2 and _chance(moved, trials, each.trials) <= LUCK
             proves = each.is_input and 2 * len(silent) <= len(endpoint.features) and reacts
             yield _silent(each, f"{len(endpoint.telling)} other features move them", 0.8 if proves else 0.4, proves)
+
+
+def _misnamed(keys: ExampleKeys) -> Iterator[Outcome]:
+    for each in keys.renamed:
+        if each.moves >= USED:
+            yield Fault(
+                why=f"The parser in the graph looks for {each.wanted!r}, which none of {keys.rows} tf.Examples has: it "
+                f"takes its default. They have {each.sent!r}, which nothing reads; renamed, the answers move by "
+                f"{each.moves:.2g} of their range.",
+                evidence={"rows": keys.rows, "absent": keys.absent, "unread": keys.unread, "moves": each.moves},
+                fix=f"Name the feature {each.wanted} in the client's tf.Examples, as the parser does.",
+                confidence=0.88,
+                location=Location(input=keys.input, feature=each.wanted),
+            )
 
 
 def _chance(moved: int, trials: int, silent: int) -> float:

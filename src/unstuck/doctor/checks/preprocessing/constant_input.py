@@ -8,8 +8,11 @@ Why it happens
     padding is sent; a parser fails and sends its default.
 
 How it decides
-    The requests are bound to the signature's inputs, as the server does, and compared in the inputs that an output is
-    computed from: not in a key that is only handed back. Of tf.Examples, what the graph's parser reads is compared.
+    The requests are bound to the signature's inputs, as the server does, and compared in what an output is computed
+    from: not in a key that is only handed back, nor in a column that the graph leaves out. Of tf.Examples, what the
+    graph's parser reads is compared. Zeros and blanks are the same, however many. Inside of the model: files that are
+    the same picture once decoded, and an input, such as an attention mask, that is zero in all requests and shuts the
+    way of the others, while other inputs pass.
 
 How to fix it
     Log what the client has before it builds a request, and find the first place where all values are the same.
@@ -22,7 +25,9 @@ from collections.abc import Iterator
 
 from unstuck.doctor.check import Case, Fault, Location, NotTested, Outcome, RuledOut, check
 from unstuck.doctor.evidence.request_facts import InputFacts, RequestFacts
-from unstuck.doctor.evidence.samples_of_requests import FEW, REPEATED, SENT
+from unstuck.doctor.evidence.requests_dying import same_contents, shut_by_constants
+from unstuck.doctor.evidence.samples_of_requests import FEW, MASKED, REPEATED, SENT
+from unstuck.doctor.evidence.variation import VariationTrace
 
 ENOUGH = 20  # rows
 
@@ -35,7 +40,30 @@ ENOUGH = 20  # rows
         "resources/stale-response", "model/dead-activation", "model/saturated-activation", "model/collapsed",
     )
 )  # fmt: skip
-def constant_input(facts: RequestFacts) -> Iterator[Outcome]:
+def constant_input(facts: RequestFacts, trace: VariationTrace | None) -> Iterator[Outcome]:
+    inside = list(_inside(facts, trace)) if trace is not None and facts.rows >= ENOUGH and facts.distinct > 1 else []
+    yield from inside or _of_requests(facts)
+
+
+def _inside(facts: RequestFacts, trace: VariationTrace) -> Iterator[Outcome]:
+    """What differs as it is sent, and is one thing inside of the model."""
+    files = [each.input for each in facts.inputs if each.takes_images]
+    said = [(each, "hold the same once they are decoded") for each in same_contents(trace, files)]
+    shut = [(each, "are the same in all, and shut the way of the others") for each in shut_by_constants(trace)]
+    for (tensor, inputs), what in (said + shut)[:1]:
+        names = ", ".join(inputs)
+        yield Fault(
+            why=f"All {facts.rows} requested rows are the same to the model: the values of {names} {what}, at "
+            f"{tensor.op} {tensor.node!r}.",
+            evidence={"rows": facts.rows, "distinct": facts.distinct, "op": tensor.op, "inputs": inputs},
+            fix=f"Log what the client has before it builds {names}, and find the first place where it no longer "
+            "differs, or is only padding.",
+            confidence=0.95,
+            location=Location(input=names, node=tensor.node, layer=tensor.layer or None),
+        )
+
+
+def _of_requests(facts: RequestFacts) -> Iterator[Outcome]:
     numbers = {"rows": facts.rows, "distinct": facts.distinct, "distinct_bodies": facts.distinct_bodies}
     if facts.distinct == 1 and facts.rows >= ENOUGH:
         used = [each for each in facts.inputs if each.is_used]
@@ -71,6 +99,7 @@ def _value(each: InputFacts) -> str:
 
 CASES = (
     Case("one row for all", (REPEATED,), "fault"),
+    Case("a mask of zeros shuts the way", (SENT, MASKED), "fault"),
     Case("different rows", (SENT,), "ruled-out"),
     Case("the same, but a few only", (FEW,), "not-tested"),
 )

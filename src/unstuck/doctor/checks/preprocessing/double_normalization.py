@@ -23,15 +23,15 @@ When it is wrong
 
 from collections.abc import Iterator
 
-from unstuck.doctor.check import Case, Fault, Location, NotTested, Outcome, RuledOut, Suspect, check
+from unstuck.doctor.check import Case, Fault, Location, Outcome, RuledOut, Suspect, check
 from unstuck.doctor.evidence.pipeline_text import number_steps, pipeline
 from unstuck.doctor.evidence.preparation import Trials
 from unstuck.doctor.evidence.profile import ProfileComparison
 from unstuck.doctor.evidence.replay import EndpointReplay
 from unstuck.doctor.evidence.request_facts import RequestFacts
 from unstuck.doctor.evidence.samples_of_requests import PIXELS, RAW_TRIALS, SENT, SIMILAR, TWICE, TWICE_BY_GRAPH
-from unstuck.doctor.evidence.scales import MATTERS, Mismatch, mismatches
-from unstuck.doctor.mapped import on_the_way
+from unstuck.doctor.evidence.scales import MATTERS, UNCOMPARED, Mismatch, mismatches
+from unstuck.doctor.mapped import on_the_way_or_sent
 
 ON_THE_WAY = (
     "Normalise in one place: what stands between client and model changes the numbers once more ({what}). "
@@ -48,13 +48,8 @@ ON_THE_WAY = (
 def double_normalization(
     replay: EndpointReplay | None, profile: ProfileComparison | None, facts: RequestFacts | None, trials: Trials | None
 ) -> Iterator[Outcome]:
-    found = on_the_way("preprocessing/double-normalization", replay, ON_THE_WAY)
-    if found:
-        yield from found
-    elif profile is None or facts is None:
-        yield NotTested("no input of numbers has training data, golden rows or a scaling in the graph to compare with")
-    else:
-        yield from _of_requests(profile, facts, trials)
+    sent = _of_requests(profile, facts, trials) if profile is not None and facts is not None else None
+    yield from on_the_way_or_sent("preprocessing/double-normalization", replay, ON_THE_WAY, sent, UNCOMPARED)
 
 
 def _of_requests(profile: ProfileComparison, facts: RequestFacts, trials: Trials | None) -> Iterator[Outcome]:
@@ -73,7 +68,7 @@ def _outcome(each: Mismatch, facts: RequestFacts) -> Outcome:
     steps = number_steps(repair, mine) if repair else None
     text = pipeline(facts, {mine.input: steps}) if steps else ""
     source = each.input.reference
-    taken = "the graph itself normalises" if source == "graph" else f"the {source} data have"
+    taken = "the graph itself normalises" if source == "graph" else f"the {each.input.known_from} have"
     kind = Fault if each.changed is not None and each.changed >= MATTERS else Suspect
     return kind(
         why=f"Input {mine.input!r} gets normalised numbers, {place.requests.mean:.4g} ± {place.requests.std:.4g}, "

@@ -30,8 +30,8 @@ from unstuck.doctor.evidence.profile import ProfileComparison
 from unstuck.doctor.evidence.replay import EndpointReplay
 from unstuck.doctor.evidence.request_facts import RequestFacts
 from unstuck.doctor.evidence.samples_of_requests import PIXELS, RAW, RAW_TRIALS, SENT, SIMILAR, UNMOVED
-from unstuck.doctor.evidence.scales import MATTERS, Mismatch, mismatches
-from unstuck.doctor.mapped import on_the_way
+from unstuck.doctor.evidence.scales import MATTERS, UNCOMPARED, Mismatch, mismatches
+from unstuck.doctor.mapped import on_the_way_or_sent
 
 MODEL_SYMPTOMS = (
     "model/dead-activation", "model/saturated-activation", "model/collapsed", "model/output-hides-variation",
@@ -46,13 +46,8 @@ ON_THE_WAY = (
 def missing_normalization(
     replay: EndpointReplay | None, profile: ProfileComparison | None, facts: RequestFacts | None, trials: Trials | None
 ) -> Iterator[Outcome]:
-    found = on_the_way("preprocessing/missing-normalization", replay, ON_THE_WAY)
-    if found:
-        yield from found
-    elif profile is None or facts is None:
-        yield NotTested("no input of numbers has training data, golden rows or a scaling in the graph to compare with")
-    else:
-        yield from _of_requests(profile, facts, trials)
+    sent = _of_requests(profile, facts, trials) if profile is not None and facts is not None else None
+    yield from on_the_way_or_sent("preprocessing/missing-normalization", replay, ON_THE_WAY, sent, UNCOMPARED)
 
 
 def _of_requests(profile: ProfileComparison, facts: RequestFacts, trials: Trials | None) -> Iterator[Outcome]:
@@ -60,7 +55,7 @@ def _of_requests(profile: ProfileComparison, facts: RequestFacts, trials: Trials
     for each in found:
         yield _outcome(each, facts)
     if not found and all(each.reference == "graph" for each in profile.inputs):
-        yield NotTested("neither --training-data nor --golden rows say on which scale the model was trained")
+        yield NotTested("neither --training-data, --golden rows nor a profile say on which scale the model was trained")
     elif not found:
         apart = {each.input: round(each.apart, 2) for each in profile.inputs}
         yield RuledOut("The requests' numbers are on the scale of training.", {"apart": apart})
@@ -76,7 +71,7 @@ def _outcome(each: Mismatch, facts: RequestFacts) -> Outcome:
     kind = Fault if each.changed is not None and each.changed >= MATTERS else Suspect
     return kind(
         why=f"Input {mine.input!r}{where} gets numbers from {place.requests.minimum:.4g} to "
-        f"{place.requests.maximum:.4g}, while in the {each.input.reference} data they are from "
+        f"{place.requests.maximum:.4g}, while in the {each.input.known_from} they are from "
         f"{place.reference.minimum:.4g} to {place.reference.maximum:.4g}; {each.fit.preparation.name}, they fit.",
         evidence={
             "requests_mean": place.requests.mean, "requests_std": place.requests.std,

@@ -12,22 +12,31 @@ How it decides
     vocabulary). At least 80 % of the tokens are unknown as sent, and one preparation brings that down by half of all
     tokens or more; or at least 40 %, and 3 % at most after it. Training's are mostly known. Sub-words are tried where
     the vocabulary has marked ones (##ing), characters where it has little else.
+    With a model and an endpoint: the endpoint answers what the model gives for the texts in another case, without
+    punctuation, joined or split by letters, though they are known as they are sent.
 
 How to fix it
     Prepare the text as in training, in the client or by a pipeline before the model.
 
 When it is wrong
-    A vocabulary that is small by design knows little in training too; then nothing is reported.
+    A vocabulary that is small by design knows little in training too; then nothing is reported. So it is where the
+    endpoint's answers are those to texts that what stands before it has prepared.
 """
 
 from collections.abc import Iterator
 
 from unstuck.doctor.check import Case, Fault, Location, NotTested, Outcome, RuledOut, Suspect, check
 from unstuck.doctor.evidence.pipeline_text import pipeline, text_steps
+from unstuck.doctor.evidence.replay import EndpointReplay
 from unstuck.doctor.evidence.request_facts import Misfit, RequestFacts
-from unstuck.doctor.evidence.samples_of_requests import KNOWN, MISFITS, OTHER_WORDS, PIECES, SENT, UNSPLIT
+from unstuck.doctor.evidence.samples_of_requests import KNOWN, MISFITS, OTHER_WORDS, PIECES, SENT, SHOUTED, UNSPLIT
 from unstuck.doctor.evidence.vocabulary import TokenFacts, Treatment, VocabularyProbe
+from unstuck.doctor.mapped import on_the_way
 
+ON_THE_WAY = (
+    "What stands between client and model changes the texts ({what}): let it pass them on as they are, or prepare them "
+    "as the tokenizer of training does."
+)
 UNKNOWN = 0.8
 REVIVES = 0.5
 MANY, HARDLY_ANY = 0.4, 0.03
@@ -39,7 +48,20 @@ MANY, HARDLY_ANY = 0.4, 0.03
         "model/dead-activation", "model/saturated-activation", "model/collapsed", "model/degenerate-weights",
     )
 )  # fmt: skip
-def missing_tokenization(facts: RequestFacts, probe: VocabularyProbe | None) -> Iterator[Outcome]:
+def missing_tokenization(
+    facts: RequestFacts, probe: VocabularyProbe | None, replay: EndpointReplay | None
+) -> Iterator[Outcome]:
+    on_way = on_the_way("preprocessing/missing-tokenization", replay, ON_THE_WAY)
+    if on_way and (helped := [each for each in (probe.inputs if probe else ()) if _untreated(each, facts)]):
+        names = ", ".join(repr(each.input) for each in helped)
+        yield RuledOut(
+            f"The texts of {names} are unknown as sent, and the endpoint's answers are those to prepared ones.",
+            {each.input: each.unknown for each in helped},
+        )
+        return
+    if on_way:
+        yield from on_way
+        return
     raw = [_raw_text(each, facts) for each in facts.misfits if each.kind == "words"]
     found = [each for tokens in (probe.inputs if probe else ()) if (each := _untreated(tokens, facts)) is not None]
     yield from raw
@@ -105,6 +127,8 @@ def _best(tokens: TokenFacts) -> Treatment | None:
 
 
 CASES = (
+    Case("known words that arrive in upper case", (SENT, KNOWN, SHOUTED), "fault"),
+    Case("unknown words that are prepared on the way", (SENT, UNSPLIT, SHOUTED), "ruled-out"),
     Case("whole sentences where words are looked up", (SENT, UNSPLIT), "fault"),
     Case("raw text to an input of ids", (MISFITS,), "fault"),
     Case("words where sub-words are looked up", (SENT, PIECES), "fault"),

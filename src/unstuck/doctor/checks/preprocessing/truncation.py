@@ -25,6 +25,7 @@ from unstuck.doctor.check import Case, Fault, Location, NotTested, Outcome, Rule
 from unstuck.doctor.evidence.deaths import Death, deaths
 from unstuck.doctor.evidence.replay import EndpointReplay
 from unstuck.doctor.evidence.request_facts import RequestFacts
+from unstuck.doctor.evidence.requests_dying import lives_elsewhere
 from unstuck.doctor.evidence.samples_of_requests import ALIVE_REQUESTS, CUT, CUT_EVERYWHERE, SENT
 from unstuck.doctor.evidence.variation import PoolTrace, VariationTrace
 from unstuck.doctor.mapped import on_the_way
@@ -64,7 +65,7 @@ def _of_requests(facts: RequestFacts, trace: VariationTrace) -> Iterator[Outcome
     if pool is None or facts.distinct < ENOUGH:
         yield NotTested("too few different requests could be run through the model")
         return
-    found = [cut for output in pool.outputs if (cut := _cut(pool, output)) and _lives_elsewhere(trace, output)]
+    found = [cut for output in pool.outputs if (cut := _cut(pool, output)) and lives_elsewhere(trace, output)]
     for cut in found[:1]:
         names = [alias for alias, tensor in pool.inputs.items() if _varies(pool, tensor)]
         yield Fault(
@@ -92,12 +93,6 @@ def _cut(pool: PoolTrace, output: str) -> Death | None:
     real = [death for death in found if death.kind == "cut" or death.tensor.op in CUTS]
     first = min(found, key=lambda death: death.at, default=None)
     return real[0] if real and first is not None and real[0].at <= first.at + len(found) else None
-
-
-def _lives_elsewhere(trace: VariationTrace, output: str) -> bool:
-    """Whether other inputs than the requests pass: else the graph itself is at fault."""
-    others = [pool for pool in trace.pools if pool.pool != "requests" and not pool.failed and output in pool.answers]
-    return any(pool.answers[output].alive for pool in others)
 
 
 def _varies(pool: PoolTrace, tensor: str) -> bool:

@@ -10,8 +10,9 @@ Why it happens
 How it decides
     Texts: most are written in a way in which training's are not; undone, the model accepts what it refused, knows more
     of the words, or answers otherwise. An image file that the graph decodes must begin as one.
-    Numbers: all are whole where training's are not, each step is a large part of their deviation, and training's
-    numbers, once cast, have the requests' distribution.
+    Numbers: all of an input's, or of some of its columns, are whole where training's are not, each step is a large part
+    of their deviation, and training's numbers, once cast, have the requests' distribution. Or they fill a byte, and
+    come again and again where training's hardly do: no change of scale makes that, so they were quantised.
 
 How to fix it
     Send bytes as {"b64": "…"}, text as UTF-8, and numbers as training had them.
@@ -22,10 +23,10 @@ When it is wrong
 
 from collections.abc import Iterator
 
+from unstuck.doctor.casting import cast_numbers
 from unstuck.doctor.check import Case, Fault, Location, NotTested, Outcome, RuledOut, Suspect, check
-from unstuck.doctor.evidence.casts import best_cast, trained_whole
 from unstuck.doctor.evidence.preparation import Trials
-from unstuck.doctor.evidence.profile import InputComparison, ProfileComparison
+from unstuck.doctor.evidence.profile import ProfileComparison
 from unstuck.doctor.evidence.replay import EndpointReplay
 from unstuck.doctor.evidence.request_facts import InputFacts, Misfit, RequestFacts, Writing
 from unstuck.doctor.evidence.samples_of_requests import BASE64, CAST, REVIVED, SENT, SIMILAR, WHOLE
@@ -34,6 +35,8 @@ from unstuck.doctor.mapped import on_the_way
 
 MOST = 0.8
 MATTERS = 0.02  # of the answers' range, by which they must move
+ENOUGH = 10  # rows
+ARTEFACTS = frozenset({"bytes-repr"})  # nobody writes so
 IMAGES = frozenset({"png", "jpeg", "gif", "bmp", "riff"})
 
 ON_THE_WAY = (
@@ -45,6 +48,7 @@ ON_THE_WAY = (
 @check(
     explains=(
         "preprocessing/missing-tokenization", "preprocessing/wrong-vocabulary", "preprocessing/truncation",
+        "preprocessing/missing-normalization",
         "resources/not-serving", "model/dead-activation", "model/saturated-activation", "model/collapsed",
     )
 )  # fmt: skip
@@ -70,7 +74,9 @@ def _of_requests(
     found = [_misfit(each, facts) for each in facts.misfits if each.kind in ("base64", "number as text")]
     texts = [_text(fact, writing, trials, probe) for fact in facts.inputs for writing in fact.writings]
     found += [each for each in texts if each is not None]
-    found += [each for comparison in (profile.inputs if profile else ()) if (each := _cast(comparison)) is not None]
+    found += [
+        each for comparison in (profile.inputs if profile else ()) if (each := cast_numbers(comparison)) is not None
+    ]
     yield from found
     if not found and not facts.rows:
         yield NotTested("no request fits the signature")
@@ -99,7 +105,9 @@ def _text(fact: InputFacts, writing: Writing, trials: Trials | None, probe: Voca
     changed = undone.changed if undone else 0.0
     is_image = fact.takes_images and (writing.content in IMAGES or writing.name == "damaged")
     matters = undone is None or undone.failed == undone.rows or changed >= MATTERS
+    written_by_program = writing.name in ARTEFACTS and fact.rows >= ENOUGH and changed >= MATTERS
     proven = accepted or is_image or known is not None or (writing.trained_share is not None and matters)
+    proven = proven or written_by_program
     kind = Fault if proven else Suspect
     inside = f" of {writing.content}" if writing.content not in ("", writing.name, "text") else ""
     send = 'the file\'s bytes as {"b64": "…"}' if writing.content in IMAGES or is_image else "the plain text, as UTF-8"
@@ -117,25 +125,6 @@ def _text(fact: InputFacts, writing: Writing, trials: Trials | None, probe: Voca
         fix=f"Send {send} in input {fact.input!r}; in a REST body {{\"b64\": …}} makes the server decode base64.",
         confidence=(0.97 if accepted else 0.9) if kind is Fault else 0.4,
         location=Location(input=fact.input),
-    )  # fmt: skip
-
-
-def _cast(each: InputComparison) -> Outcome | None:
-    fit = best_cast(each)
-    if fit is None:
-        return None
-    place = max(each.places, key=lambda place: place.apart)
-    return Fault(
-        why=f"All numbers of input {each.input!r} are whole, where only {trained_whole(each):.0%} of those of "
-        f"the {each.reference} data are: {fit.preparation.name}, those have the requests' distribution.",
-        evidence={
-            "requests_distinct": place.requests.distinct, "trained_distinct": place.reference.distinct,
-            "trained_std": place.reference.std, "distance": each.apart, "distance_of_cast": fit.apart,
-            "cast": fit.preparation.name,
-        },
-        fix=f"Send input {each.input!r} as floats: look for an integer type, a cast or a quantisation in the client.",
-        confidence=0.93,
-        location=Location(input=each.input),
     )  # fmt: skip
 
 

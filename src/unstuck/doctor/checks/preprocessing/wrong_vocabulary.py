@@ -12,6 +12,7 @@ How it decides
     training data, while the model's answers do not differ, or 90 % are unknown and come again and again.
     Ids: at least 5 % are beyond the embedding; or at least 80 % were never seen in training, whose own halves share
     theirs; or a fifth are distributed otherwise, and not so once a constant is taken off each.
+    With a model and an endpoint: the endpoint answers what the model gives for ids that are shifted, or unknown.
 
 How to fix it
     Use the vocabulary that the model was trained with.
@@ -24,10 +25,12 @@ from collections.abc import Iterator
 
 from unstuck.doctor.check import Case, Fault, Location, NotTested, Outcome, RuledOut, Suspect, check
 from unstuck.doctor.evidence.preparation import Trials
+from unstuck.doctor.evidence.replay import EndpointReplay
 from unstuck.doctor.evidence.samples_of_requests import (
     BEYOND,
     KNOWN,
     NEW_PRODUCTS,
+    OFFSET,
     OTHER_WORDS,
     OWN_CODES,
     SHIFTED,
@@ -35,11 +38,17 @@ from unstuck.doctor.evidence.samples_of_requests import (
     UNSPLIT,
 )  # fmt: skip
 from unstuck.doctor.evidence.vocabulary import Shift, TokenFacts, VocabularyProbe
+from unstuck.doctor.mapped import on_the_way
 
+ON_THE_WAY = (
+    "What stands between client and model has another vocabulary ({what}): give it, or the model behind the endpoint, "
+    "the one of training."
+)
 UNKNOWN, AFTER = 0.8, 0.6
 NEARLY_ALL = 0.9
 BEYOND_SHARE = 0.05
 ENOUGH = 10  # tokens
+DEFAULTS = frozenset({"", "0", "-1"})  # alone, they are no vocabulary's: a feature that is not sent
 
 
 @check(
@@ -48,7 +57,18 @@ ENOUGH = 10  # tokens
         "model/collapsed", "model/degenerate-weights", "model/non-finite",
     )
 )  # fmt: skip
-def wrong_vocabulary(probe: VocabularyProbe, trials: Trials | None) -> Iterator[Outcome]:
+def wrong_vocabulary(
+    probe: VocabularyProbe | None, trials: Trials | None, replay: EndpointReplay | None
+) -> Iterator[Outcome]:
+    if on_way := on_the_way("preprocessing/wrong-vocabulary", replay, ON_THE_WAY):
+        yield from on_way
+        return
+    if probe is None:
+        yield NotTested("no request reaches a vocabulary that is known")
+        return
+    if replay is not None and replay.prepares_texts:
+        yield RuledOut("The endpoint's answers are those to texts prepared on their way.")
+        return
     found = [each for tokens in probe.inputs if (each := _outcome(tokens, trials)) is not None]
     yield from found
     if not found and not any(each.tokens for each in probe.inputs):
@@ -63,6 +83,8 @@ def _outcome(tokens: TokenFacts, trials: Trials | None) -> Outcome | None:
         return None
     if tokens.known_by == "embedding" or tokens.shift is not None:
         return _ids(tokens)
+    if tokens.examples and set(tokens.examples) <= DEFAULTS:
+        return None
     left = min((each.unknown for each in tokens.treatments), default=tokens.unknown)
     if tokens.unknown < UNKNOWN or left < AFTER or (tokens.trained_unknown or 0.0) > 0.4:
         return None
@@ -126,6 +148,7 @@ def _numbers(tokens: TokenFacts) -> dict[str, object]:
 
 
 CASES = (
+    Case("ids moved by one on their way", (KNOWN, OFFSET), "fault"),
     Case("another tokenizer's pieces", (OTHER_WORDS,), "fault"),
     Case("ids beyond the embedding", (BEYOND,), "fault"),
     Case("codes where names are known", (OWN_CODES,), "fault"),

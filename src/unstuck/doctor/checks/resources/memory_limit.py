@@ -11,7 +11,8 @@ Why it happens
 How it decides
     The cgroup's counter of OOM kills, the log's lines (OOM when allocating, std::bad_alloc, Killed in a load or again
     and again, the kernel's own), and the same words in the endpoint's errors. A limit below the size of the model's
-    files is a fault where the endpoint does not serve it.
+    files is a fault where the endpoint does not serve it. A process that holds 97 % of its limit, by the server's own
+    metrics, is a suspect.
 
 How to fix it
     Raise the limit above the peak (a rule: twice the model's files and 256 MiB), or send smaller batches.
@@ -26,9 +27,9 @@ from collections.abc import Iterator
 
 from unstuck.doctor.check import Case, Fault, NotTested, Outcome, RuledOut, Suspect, check
 from unstuck.doctor.evidence.answers import EndpointAnswers, EndpointState
-from unstuck.doctor.evidence.memory import MIB, in_answers, in_cgroup, in_log, limits, mib
+from unstuck.doctor.evidence.memory import MIB, in_answers, in_cgroup, in_log, in_metrics, limits, mib
 from unstuck.doctor.evidence.probes import ConcurrencyProbe
-from unstuck.doctor.evidence.server_state import Cgroup, LogFacts, ServerState
+from unstuck.doctor.evidence.server_state import Cgroup, LogFacts, ServerMetrics, ServerState
 
 RUNTIME = 256 * MIB  # TensorFlow's own
 
@@ -49,13 +50,13 @@ def memory_limit(
     serves = endpoint is not None and any(call.code == "OK" for call in endpoint.outcomes("predict"))
     signs = [*in_answers(endpoint, answers, load)]
     if server is not None:
-        signs += [*in_cgroup(server, serves=serves), *in_log(server.log)]
+        signs += [*in_cgroup(server, serves=serves), *in_log(server.log), *in_metrics(server)]
     if signs:
         best = max(signs, key=lambda sign: sign.confidence)
         said = Fault if best.confidence >= 0.7 else Suspect
         evidence = {name: value for sign in signs for name, value in sign.evidence.items()}
         yield said(best.text, evidence, _fix(server), best.confidence)
-    elif server is None:
+    elif server is None or (server.cgroup is None and server.log is None and None in server.memory):
         yield NotTested("no --cgroup and no --server-log were given, and no answer tells of missing memory")
     else:
         yield RuledOut("Nothing was killed, and no allocation failed.", limits(server))
@@ -84,6 +85,12 @@ CASES = (
         (_server(memory_limit=512 * MIB, memory_peak=512 * MIB, limit_hits=412),),
         "ruled-out",
     ),
+    Case(
+        "next to its limit by its own metrics",
+        (ServerState(metrics=ServerMetrics(resident_bytes=510 * MIB, limit_bytes=512 * MIB)),),
+        "suspect",
+    ),
+    Case("metrics without a limit", (ServerState(metrics=ServerMetrics(resident_bytes=900 * MIB)),), "not-tested"),
     Case(
         "loads that fail",
         (ServerState(log=LogFacts(lines=30, counts={"oom_tensor": 4}, examples={"oom_tensor": "OOM when …"})),),

@@ -10,7 +10,8 @@ Why it happens
 
 How it decides
     The same calls are made alone, and 4, 8 and 16 at a time. It is a fault when at least 5% of the simultaneous calls
-    fail and calls alone do not, or when wrong answers are mostly one and the same value that is nobody's answer.
+    fail and calls alone do not, or when wrong answers are mostly one and the same value that is nobody's answer. What
+    the server's own metrics count since it started is a suspicion.
 
 How to fix it
     Give the server more CPU (the quota), longer queues (max_enqueued_batches), more replicas; and let clients see
@@ -34,7 +35,7 @@ from unstuck.doctor.evidence.probes import (
     LoadRamp,
     Mixed,
 )
-from unstuck.doctor.evidence.server_state import Cgroup, LogFacts, ServerState
+from unstuck.doctor.evidence.server_state import Cgroup, LogFacts, ServerMetrics, ServerState
 
 THROTTLED = 0.25  # of the scheduling periods
 STARVED = 0.75
@@ -46,7 +47,7 @@ def overload(
 ) -> Iterator[Outcome]:
     cgroup, log = (server.cgroup, server.log) if server else (None, None)
     if (probe is not None and (found := _under_load(probe, batch, cgroup))) or (
-        found := _by_server(cgroup, log, tried=probe is not None)
+        found := _by_server(cgroup, log, tried=probe is not None) or _by_metrics(server)
     ):
         yield found
     elif ramp is not None and (level := next((each for each in ramp.levels if each.fails), None)):
@@ -104,6 +105,20 @@ def _by_server(cgroup: Cgroup | None, log: LogFacts | None, *, tried: bool) -> O
     )
 
 
+def _by_metrics(server: ServerState | None) -> Outcome | None:
+    """What the server counted since it started, whoever asked."""
+    metrics = server.metrics if server else None
+    total = sum(metrics.requests.values()) if metrics else 0
+    if metrics is None or metrics.refused < max(FEW, FAILING * total):
+        return None
+    return Suspect(
+        why=f"By the server's own count, {metrics.refused} of {total} requests found it too busy or came too late.",
+        evidence={"requests": dict(metrics.requests), "latency_ms": _ms(metrics.latency_s or 0.0)},
+        fix=_fix(server.cgroup if server else None),
+        confidence=0.5,
+    )
+
+
 def _evidence(probe: ConcurrencyProbe, each: Mixed, cgroup: Cgroup | None) -> dict[str, Any]:
     rounds = {str(one.threads): f"{one.failures} failed, {one.wrong} wrong of {one.calls}" for one in probe.rounds}
     times = {"alone_ms": _ms(probe.alone_median_s), "busy_ms": _ms(each.median_s)}
@@ -142,6 +157,16 @@ CASES = (
     Case("calls fail together", (_probe(failed={"UNAVAILABLE": 20}),), "fault"),
     Case("a default when busy", (_probe(wrong=28, one_default=28, default="[0.5]"),), "fault"),
     Case("all answered", (_probe(),), "ruled-out"),
+    Case(
+        "refused before, by the server's metrics",
+        (_probe(), ServerState(metrics=ServerMetrics(requests={"OK": 900, "UNAVAILABLE": 80}))),
+        "suspect",
+    ),
+    Case(
+        "refused once in a long time",
+        (_probe(), ServerState(metrics=ServerMetrics(requests={"OK": 90000, "UNAVAILABLE": 12}))),
+        "ruled-out",
+    ),
     Case("one call failed", (_probe(failed={"UNAVAILABLE": 1}),), "ruled-out"),
     Case("others' answers", (_probe(wrong=26, others=26, one_default=6, swapped_with=8),), "ruled-out"),
 )

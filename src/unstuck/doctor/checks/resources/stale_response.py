@@ -26,6 +26,7 @@ from collections.abc import Iterator
 
 from unstuck.doctor.check import Case, Fault, NotTested, Outcome, RuledOut, Suspect, check
 from unstuck.doctor.evidence.probes import RepeatProbe, Replay
+from unstuck.doctor.evidence.replay import EndpointReplay
 
 FEW = 2  # inputs
 FIX = (
@@ -42,8 +43,9 @@ FIX = (
         "mapping/wrong-signature", "preprocessing/truncation", "preprocessing/constant-input",
     )
 )  # fmt: skip
-def stale_response(probe: RepeatProbe) -> Iterator[Outcome]:
-    if confidence := _confidence(probe):
+def stale_response(probe: RepeatProbe, replay: EndpointReplay | None) -> Iterator[Outcome]:
+    explained = replay is not None and replay.best is not None and replay.best.kind != "other-row"
+    if confidence := _confidence(probe, explained):
         said = Fault if confidence >= 0.7 else Suspect
         yield said(
             why=_why(probe),
@@ -68,7 +70,8 @@ def stale_response(probe: RepeatProbe) -> Iterator[Outcome]:
         )
 
 
-def _confidence(probe: RepeatProbe) -> float:
+def _confidence(probe: RepeatProbe, explained: bool) -> float:
+    """``explained``: a change of the inputs gives every answer, so that none needs to be an earlier one."""
     changed = min(len(probe.replays), probe.inconsistent)
     # Of few different answers, random ones meet by chance; unless the same input twice in a row always agrees.
     telling = probe.distinct >= max(3, 0.4 * probe.inputs) or not probe.at_once_differs
@@ -76,7 +79,7 @@ def _confidence(probe: RepeatProbe) -> float:
         return 0.97
     if probe.constant_is_first and not probe.contradictions:
         return 0.9
-    if probe.by_truth >= FEW and probe.distinct > FEW and not probe.contradictions:
+    if probe.by_truth >= FEW and probe.distinct > FEW and not probe.contradictions and not explained:
         return 0.85
     return 0.4 if changed and telling else 0.0
 

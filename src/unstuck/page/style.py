@@ -67,6 +67,13 @@ svg .band-known{fill:var(--a0)}
 svg .bad-text{fill:var(--bad)}
 svg .answer-0{fill:var(--a0)}svg .answer-1{fill:var(--a1)}svg .answer-2{fill:var(--a2)}svg .answer-3{fill:var(--a3)}
 svg .answer-4{fill:var(--a4)}svg .answer-5{fill:var(--a5)}svg .answer-6{fill:var(--a6)}
+svg .grid{fill:none;stroke:var(--line)}
+svg .line{fill:none;stroke-width:1.8;stroke-linejoin:round}
+svg .line-0{stroke:var(--a0)}svg .line-1{stroke:var(--a1)}svg .line-2{stroke:var(--a2)}svg .line-3{stroke:var(--a3)}
+svg .line-4{stroke:var(--a4)}svg .line-5{stroke:var(--a5)}svg .line-6{stroke:var(--a6)}
+.wide{overflow-x:auto}
+table.columns th,table.columns td{width:auto;text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
+table.columns th:first-child,table.columns td:first-child{text-align:left}
 @media print{body{max-width:none;padding:0;font-size:11pt}section,figure,article,tr{break-inside:avoid}
 *{-webkit-print-color-adjust:exact;print-color-adjust:exact}}
 """.replace("\n", "")

@@ -1,0 +1,16 @@
+"""Pages of the server's own, made from what others know."""
+
+from collections.abc import Callable
+
+from unstuck.api.rest.app import Page, Scope
+from unstuck.api.rest.messages import Response
+
+
+def metrics_page(render: Callable[[str], tuple[bytes, str]]) -> Page:
+    """The page that ``render`` gives for a header ``Accept``, with its content type."""
+
+    def page(scope: Scope) -> Response:
+        body, content_type = render(scope.headers.get("accept") or "")
+        return Response(200, body, [("content-type", content_type)])
+
+    return page

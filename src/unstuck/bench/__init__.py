@@ -1,0 +1,1 @@
+"""`unstuck bench`: how many requests a server answers, and how fast."""

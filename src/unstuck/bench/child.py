@@ -1,0 +1,77 @@
+"""`unstuck serve` of a model on disk, for as long as it is measured."""
+
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from unstuck.errors import SetupError
+
+NAME = "model"
+STOP_S = 15.0
+MOST_SAID = 2000
+_FLAGS = ("--rest_api_port=auto", "--port=auto", "--host=127.0.0.1")
+_ADDRESS = {"rest": re.compile(r"REST +(http://\S+)"), "grpc": re.compile(r"gRPC +(\S+:\d+)")}
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A child that serves: the model's URL, and its process."""
+
+    url: str
+    pid: int
+
+
+@contextmanager
+def serving(path: str, api: str, flags: Sequence[str]) -> Generator[Served]:
+    """Serves ``path`` on free ports of this machine until the block ends.
+
+    Args:
+        path: the model's folder or file, or where else ``unstuck serve`` finds models.
+        api: ``rest`` or ``grpc``: which of its URLs is wanted.
+        flags: more of ``unstuck serve``.
+
+    Raises:
+        SetupError: it does not start; with what it said.
+    """
+    if "://" not in path and not Path(path).exists():
+        raise SetupError(f"{path} does not exist, and is no URL of a served model either.")
+    command = [sys.executable, "-m", "unstuck", "serve", f"{NAME}={path}", *_FLAGS, *flags]
+    with tempfile.TemporaryFile() as errors:
+        # A session of its own: Ctrl-C ends the measurement, which then still asks the server what it used.
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, start_new_session=True)
+        try:
+            yield Served(_url(process, errors, api), process.pid)
+        finally:
+            _stop(process)
+
+
+def _url(process: "subprocess.Popen[str]", errors: IO[bytes], api: str) -> str:
+    assert process.stdout is not None
+    said, is_ready = "", False
+    while not is_ready and (line := process.stdout.readline()):
+        said += line
+        is_ready = line.startswith("Ready.")
+    found = _ADDRESS[api].search(said)
+    if found is None or not is_ready:
+        _stop(process)
+        errors.seek(0)
+        told = errors.read().decode(errors="replace").strip()[-MOST_SAID:]
+        raise SetupError(f"unstuck serve did not start: {told or said.strip()[-MOST_SAID:]}")
+    return f"{found[1]}/v1/models/{NAME}" if api == "rest" else f"grpc://{found[1]}/{NAME}"
+
+
+def _stop(process: "subprocess.Popen[str]") -> None:
+    process.terminate()
+    try:
+        process.wait(STOP_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    if process.stdout is not None:
+        process.stdout.close()

@@ -1,0 +1,91 @@
+"""CPU time and memory of the server's process, where that is on this machine and Linux tells."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+_PROC = Path("/proc")
+_LISTENS = "0A"
+_UTIME, _STIME = 11, 12  # of /proc/PID/stat, after the name
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Of a measured time.
+
+    Attributes:
+        cpu_s: CPU time spent in it.
+        memory_bytes: resident at its end.
+        peak_bytes: the most that ever was resident.
+    """
+
+    cpu_s: float
+    memory_bytes: int
+    peak_bytes: int
+
+
+class Meter:
+    """Reads the CPU time and memory of a process from now on."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self._began_s = _cpu_s(pid)
+
+    def read(self) -> Usage | None:
+        """None where the process has ended, or cannot be looked at."""
+        now_s = _cpu_s(self.pid)
+        if now_s is None or self._began_s is None:
+            return None
+        sizes = _sizes(self.pid)
+        return Usage(now_s - self._began_s, sizes.get("VmRSS", 0), sizes.get("VmHWM", 0))
+
+
+def listening(port: int) -> int | None:
+    """The process of this machine that listens on the TCP ``port``; None where none can be seen."""
+    sockets = {f"socket:[{inode}]" for inode in _inodes(port)}
+    if not sockets:
+        return None
+    for process in _PROC.iterdir():
+        if process.name.isdigit() and any(link in sockets for link in _open_files(process)):
+            return int(process.name)
+    return None
+
+
+def _inodes(port: int) -> Iterator[str]:
+    for table in ("tcp", "tcp6"):
+        try:
+            lines = (_PROC / "net" / table).read_text().splitlines()[1:]
+        except OSError:
+            continue
+        for line in lines:
+            fields = line.split()
+            if fields[3] == _LISTENS and int(fields[1].rpartition(":")[2], 16) == port:
+                yield fields[9]
+
+
+def _open_files(process: Path) -> Iterator[str]:
+    try:
+        for file in (process / "fd").iterdir():
+            yield os.readlink(file)
+    except OSError:
+        return  # it ended, or is another user's
+
+
+def _cpu_s(pid: int) -> float | None:
+    try:
+        fields = (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return (int(fields[_UTIME]) + int(fields[_STIME])) / os.sysconf("SC_CLK_TCK")
+
+
+def _sizes(pid: int) -> dict[str, int]:
+    """Memory in bytes, by the names of /proc/PID/status."""
+    try:
+        lines = (_PROC / str(pid) / "status").read_text().splitlines()
+    except OSError:
+        return {}
+    return {
+        name: int(size.split()[0]) << 10 for name, _, size in (line.partition(":") for line in lines) if "kB" in size
+    }

@@ -1,0 +1,81 @@
+"""What is wrong with a server, and what is worth knowing, by what its status says. Pure functions."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, cast
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """One thing: whose, what, and what to do or to type."""
+
+    model: str
+    version: str
+    what: str
+    advice: str = ""
+
+    def as_json(self) -> dict[str, str]:
+        return asdict(self)
+
+
+def table(value: Any) -> dict[str, Any]:
+    """An object of JSON; nothing where it is none."""
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+
+
+def answers_of(version: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """What is known of the answers of a version's signatures."""
+    signatures = table(version.get("signatures"))
+    return [(name, table(found["answers"])) for name, found in signatures.items() if found["answers"]]
+
+
+def troubles_of(status: Mapping[str, Any], *, of_one_model: bool) -> list[Trouble]:
+    """What is wrong, of a status in the shape of ``/statusz``; with ``of_one_model``, what of others is left out."""
+    found = [trouble for name, model in status["models"].items() for trouble in _of_model(name, model)]
+    server = status["server"]
+    if server is not None and not server["ready"] and not found and not of_one_model:
+        found.append(Trouble("", "", "the server is not ready", "It is starting or stopping, or has no models yet."))
+    return found
+
+
+def _of_model(name: str, model: Mapping[str, Any]) -> Iterator[Trouble]:
+    versions: Mapping[str, Any] = model["versions"]
+    for number, version in versions.items():
+        if version["state"] == "END" and version["error"]:
+            what = f"is not served: {version['error']}"
+            yield Trouble(name, number, what, "It is tried again once its files change.")
+        for signature, known in answers_of(version):
+            if known["flagged"]:
+                what = f"signature {signature!r}: {known['inputs_since_change']} varied inputs got {known['same']}"
+                yield Trouble(name, number, what, known["diagnose"] or "")
+    states = [version["state"] for version in versions.values()]
+    if "AVAILABLE" not in states:
+        if model.get("problem"):
+            yield Trouble(name, "", model["problem"])
+        elif {"START", "LOADING"} & set(states):
+            yield Trouble(name, "", "is not available yet: it is being loaded")
+        elif not any(version["error"] for version in versions.values()):
+            yield Trouble(name, "", "has no version that serves")
+
+
+def notes_of(status: Mapping[str, Any]) -> list[Trouble]:
+    """What is not wrong, but worth knowing."""
+    return [
+        Trouble(name, number, what)
+        for name, model in status["models"].items()
+        for number, version in model["versions"].items()
+        for what in _notes_of_version(version)
+    ]
+
+
+def _notes_of_version(version: Mapping[str, Any]) -> Iterator[str]:
+    if isinstance(failed := version.get("golden_rows"), str):
+        yield f"it serves although {failed}"
+    for signature, known in answers_of(version):
+        if known["note"]:
+            yield f"signature {signature!r}: {known['note']}"
+        for alias in known["constant_outputs"]:
+            yield f"signature {signature!r}: output {alias!r} is the same for varied inputs"
+    for signature, counts in table(version.get("unlike_training")).items():
+        for alias, rows in table(counts).items():
+            yield f"signature {signature!r}: input {alias!r} was unlike training in {rows:,} rows"
