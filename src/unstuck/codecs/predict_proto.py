@@ -6,12 +6,14 @@ Source: PreProcessPrediction and PostProcessPredictionResult in tensorflow_servi
 from dataclasses import dataclass
 from functools import lru_cache
 
+from google.protobuf.message import DecodeError
+
 from unstuck.codecs import model_spec_proto
 from unstuck.codecs.input_names import check_names, default_of
 from unstuck.core.dtypes import INVALID, REF_OFFSET, from_number
 from unstuck.core.models import ModelSpec
 from unstuck.core.signatures import Signature, Tensor, Tensors, TensorSpec
-from unstuck.errors import WrongType
+from unstuck.errors import InvalidRequest, MalformedBody, WrongType
 from unstuck.proto.tensors import fill, to_array
 from unstuck.proto.wire.predict_pb2 import PredictRequest, PredictResponse
 from unstuck.proto.wire.tensor_pb2 import TensorProto
@@ -60,6 +62,31 @@ def parse(payload: bytes) -> ProtoPredictRequest:
     message = model_spec_proto.read(PredictRequest, payload)
     model_spec_proto.required(message.HasField("model_spec"))
     spec = model_spec_proto.named(message.model_spec)
+    return ProtoPredictRequest(spec, message.model_spec.signature_name, tuple(message.output_filter), [], message)
+
+
+def parse_for(spec: ModelSpec, payload: bytes) -> ProtoPredictRequest:
+    """As ``parse``, of a request whose URL names the model: the message need not, and must name no other.
+
+    Raises:
+        MalformedBody: it is not a PredictRequest.
+        InvalidRequest: it names another model, version or label than ``spec``.
+    """
+    try:
+        message = PredictRequest.FromString(payload)
+    except DecodeError:
+        raise MalformedBody(f"The body's {len(payload):,} bytes are not a tensorflow.serving.PredictRequest.") from None
+    asked = model_spec_proto.to_spec(message.model_spec)
+    for what, own, named in (
+        ("model", spec.name, asked.name or None),
+        ("version", spec.version, asked.version),
+        ("label", spec.label, asked.label),
+    ):
+        if named is not None and named != own:
+            raise InvalidRequest(
+                f"The message asks for {what} {named!r}, the URL for {'none' if own is None else repr(own)}.",
+                hint="Leave model_spec's name and version out, or make the URL say the same.",
+            )
     return ProtoPredictRequest(spec, message.model_spec.signature_name, tuple(message.output_filter), [], message)
 
 

@@ -47,7 +47,7 @@ def over_rest(model, signature_name, count, **options):
 
     async def send():
         with ThreadPoolExecutor(1) as workers:
-            calls = PredictCalls(FakeModels({"m": model}), workers, None, options.get("strict_inputs", False))
+            calls = PredictCalls(FakeModels({"m": model}), workers, None, options.get("strict_inputs", False), 1 << 20)
             named = {} if signature_name == "serving_default" else {"signature_name": signature_name}
             body = json.dumps({**named, "instances": [[1.0]]}).encode()
             return await asyncio.gather(*(calls.answer(ModelSpec("m"), body, {}, 0) for _ in range(count)))

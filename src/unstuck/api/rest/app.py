@@ -101,7 +101,9 @@ class RestApp:
         self._models = models
         self._options = options
         self._loop_bytes = min(LOOP_BODY_BYTES, options.max_body_bytes)
-        self._calls = PredictCalls(models, workers, options.timeout_s, options.strict_inputs, watching)
+        self._calls = PredictCalls(
+            models, workers, options.timeout_s, options.strict_inputs, options.max_body_bytes, watching
+        )
         self._reporter = Reporter(watching)
         self._wants_headers = watching.wants_headers
         self._routes: dict[tuple[str, str], Route] = {}

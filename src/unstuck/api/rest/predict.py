@@ -8,11 +8,11 @@ from functools import partial
 from time import perf_counter_ns, thread_time_ns
 from typing import TypeVar
 
-from unstuck.api.rest import messages
+from unstuck.api.rest import forms, messages
+from unstuck.api.rest.forms import Sent
 from unstuck.api.rest.messages import HeaderLookup, Response
 from unstuck.batching.turns import Turns
 from unstuck.codecs import predict_json
-from unstuck.codecs.predict_json import JsonPredictRequest
 from unstuck.core.models import ModelSpec
 from unstuck.core.observers import AnsweredCalls, CallObserver, NobodyWatches
 from unstuck.core.servables import Models
@@ -54,6 +54,7 @@ class PredictCalls:
         workers: Executor,
         timeout_s: float | None,
         strict_inputs: bool,
+        max_body_bytes: int,
         observer: CallObserver | None = None,
     ) -> None:
         """``observer`` hears of the calls answered together; what to tell it of others is in ``Response.calls``."""
@@ -61,6 +62,7 @@ class PredictCalls:
         self._workers = workers
         self._timeout_s = timeout_s
         self._strict_inputs = strict_inputs
+        self._max_body_bytes = max_body_bytes
         self._observer: CallObserver = observer or NobodyWatches()
         self._wants_headers = self._observer.wants_headers
         self._placement = Placement()
@@ -139,8 +141,8 @@ class PredictCalls:
 
     def _answer_alone(self, call: Call) -> None:
         try:
-            request, prepared = self._prepare(call)
-            key, work = prepared.key(), partial(_run, call, request, prepared)
+            sent, prepared = self._prepare(call)
+            key, work = prepared.key(), partial(_run, call, sent, prepared)
             if not self._placement.is_short(key):
                 self.reply_from_worker(partial(self._placement.run, key, work), partial(call.reply, call))
                 return
@@ -162,24 +164,30 @@ class PredictCalls:
             reply(done.exception() or done.result())
 
     def _answer_on_worker(self, call: Call) -> Response:
-        request, prepared = self._prepare(call)
-        return _run(call, request, prepared)
+        sent, prepared = self._prepare(call)
+        return _run(call, sent, prepared)
 
-    def _prepare(self, call: Call) -> tuple[JsonPredictRequest, PreparedCall]:
+    def _prepare(self, call: Call) -> tuple[Sent, PreparedCall]:
         began_ns = perf_counter_ns()
-        request = predict_json.parse(call.body)
-        prepared = prepare(self._models, call.spec, request, strict_inputs=self._strict_inputs)
+        sent = forms.parse(call.spec, call.body, call.headers, self._max_body_bytes)
+        prepared = prepare(
+            self._models,
+            call.spec,
+            sent.request,
+            output_filter=sent.output_filter,
+            strict_inputs=self._strict_inputs,
+        )
         prepared.parse_ns = perf_counter_ns() - began_ns
-        return request, prepared
+        return sent, prepared
 
 
-def _run(call: Call, request: JsonPredictRequest, prepared: PreparedCall) -> Response:
-    form, warnings = request.format, prepared.warnings
-    body = prepared.run(lambda outputs: predict_json.encode(outputs, form))
+def _run(call: Call, sent: Sent, prepared: PreparedCall) -> Response:
+    warnings = prepared.warnings
+    body = prepared.run(partial(sent.encode, prepared))
     assert prepared.ran is not None
     times = [call.arrived_ns], [prepared.parse_ns], 0
     calls = AnsweredCalls("rest", "Predict", prepared.ran, *times, len(call.body), len(body), len(warnings))
-    response, said = Response(200, body, calls=calls), prepared.said
+    response, said = Response(200, body, sent.headers, calls), prepared.said
     return messages.with_warnings(response, said) if said else response
 
 

@@ -38,7 +38,7 @@ class Calls:
         names = frozenset(SIGNATURES) if mergeable else frozenset()
         self.servable = FakeServable(function, SIGNATURES)
         self.models = FakeModels({"m": FakeModel(self.servable, mergeable=names)})
-        self.options = {"timeout_s": None, "strict_inputs": False, **options}
+        self.options = {"timeout_s": None, "strict_inputs": False, "max_body_bytes": 1 << 20, **options}
 
     def __call__(self, *turns: list[Any], model: str = "m") -> list[Any]:
         """The answers to bodies, those of one list sent in one turn: the predictions, or the error."""
