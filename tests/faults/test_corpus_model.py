@@ -2,15 +2,20 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+from corpus.case import Case
+from corpus.fresh_model import FAULTS as FRESH
+from corpus.fresh_model import ONNX
 from corpus.model import FAULTS
 from corpus.model_case import ModelCase, check
 from corpus.tricky_models import MODELS
 
+CHECKED = (*FAULTS, *MODELS, *FRESH)
+
 
 @pytest.mark.parametrize(
-    "case",
-    [pytest.param(case, id=case.name, marks=() if case.quick else pytest.mark.slow) for case in (*FAULTS, *MODELS)],
+    "case", [pytest.param(case, id=case.name, marks=() if case.quick else pytest.mark.slow) for case in CHECKED]
 )
 def test_model_case_is_what_it_says(case: ModelCase, tmp_path: Path) -> None:
     check(case, tmp_path)
@@ -18,6 +23,20 @@ def test_model_case_is_what_it_says(case: ModelCase, tmp_path: Path) -> None:
     for path in (deployment.model, deployment.requests, deployment.training_data):
         assert path is not None
         assert path.exists()
+
+
+@pytest.mark.parametrize("case", [pytest.param(case, id=case.name, marks=pytest.mark.slow) for case in ONNX])
+def test_an_onnx_model_hardly_answers(case: Case, tmp_path: Path) -> None:
+    import onnxruntime
+
+    deployment = case.build(tmp_path)
+    assert deployment.model is not None
+    assert deployment.training_data is not None
+    with np.load(deployment.training_data) as training:
+        session = onnxruntime.InferenceSession(str(deployment.model), providers=["CPUExecutionProvider"])
+        (answers,) = session.run(None, dict(training))
+    assert np.isnan(answers).all() == (case.cause == "model/non-finite")
+    assert np.isnan(answers).all() or np.ptp(answers, axis=0).max() < 1e-5
 
 
 def test_held_out_models_are_of_other_families() -> None:

@@ -1,6 +1,7 @@
 """Healthy deployments, for which any verdict is a false alarm."""
 
 from corpus import (
+    fresh_healthy,
     healthy_lookalikes,
     healthy_served,
     model_onnx,
@@ -20,4 +21,5 @@ CASES = [
     *tokens_live.HEALTHY,
     *with_profile.HEALTHY,
     *more_healthy.CASES,
+    *fresh_healthy.CASES,
 ]

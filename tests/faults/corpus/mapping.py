@@ -1,6 +1,14 @@
 """Deployments where the right values reach the wrong place."""
 
-from corpus import mapping_features, mapping_layout, mapping_more, mapping_places, more_dropped, more_turned
+from corpus import (
+    fresh_mapping,
+    mapping_features,
+    mapping_layout,
+    mapping_more,
+    mapping_places,
+    more_dropped,
+    more_turned,
+)
 
 CASES = [
     *mapping_features.CASES,
@@ -9,4 +17,5 @@ CASES = [
     *mapping_more.CASES,
     *more_dropped.CASES,
     *more_turned.CASES,
+    *fresh_mapping.CASES,
 ]

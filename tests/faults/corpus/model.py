@@ -1,6 +1,21 @@
 """Faults of the model itself, whoever serves it; ``check`` of ``model_case`` proves that each shows."""
 
-from corpus import model_activations, model_inputs, model_more, model_onnx, model_outputs, model_weights, with_profile
+from corpus import (
+    fresh_model,
+    model_activations,
+    model_inputs,
+    model_more,
+    model_onnx,
+    model_outputs,
+    model_weights,
+    with_profile,
+)
 
 FAULTS = [*model_inputs.FAULTS, *model_activations.FAULTS, *model_weights.FAULTS, *model_outputs.FAULTS]
-CASES = [*(fault.case() for fault in FAULTS), *model_more.CASES, *model_onnx.FAULTS, *with_profile.OF_MODEL]
+CASES = [
+    *(fault.case() for fault in FAULTS),
+    *model_more.CASES,
+    *model_onnx.FAULTS,
+    *with_profile.OF_MODEL,
+    *fresh_model.CASES,
+]

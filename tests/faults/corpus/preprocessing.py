@@ -1,6 +1,7 @@
 """Deployments where what reaches the model is not what it was trained on."""
 
 from corpus import (
+    fresh_preprocessing,
     more_constant,
     more_double,
     more_encoding,
@@ -24,4 +25,5 @@ CASES = [
     *more_encoding.CASES,
     *tokens_live.FAULTS,
     *with_profile.OF_REQUESTS,
+    *fresh_preprocessing.CASES,
 ]

@@ -1,5 +1,5 @@
 """Deployments where the server does not do its work under its limits or its load."""
 
-from corpus import resource_load, resource_memory, resource_replies
+from corpus import fresh_resources, resource_load, resource_memory, resource_replies
 
-CASES = [*resource_memory.CASES, *resource_load.CASES, *resource_replies.CASES]
+CASES = [*resource_memory.CASES, *resource_load.CASES, *resource_replies.CASES, *fresh_resources.CASES]
