@@ -1,4 +1,4 @@
-"""What the inner layers report to whoever watches; ``server.py`` ties them together."""
+"""What the inner layers report to whoever watches; ``unstuck.server`` ties them together."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field

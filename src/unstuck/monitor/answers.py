@@ -53,10 +53,15 @@ class Answer:
     values: NDArray[np.float64] | None = None
     tolerance: Any = 0.0
 
-    def inputs_needed(self, worst: Likeness) -> int:
-        """As many distinct inputs in a row, with answers this much alike or more, are suspicious."""
+    def inputs_needed(self, worst: Likeness, *, same_second: bool) -> int:
+        """As many distinct inputs in a row, with answers this much alike or more, are suspicious.
+
+        Args:
+            worst: how alike the answers are.
+            same_second: of scores, whether the second best class is nearly always the same, too.
+        """
         if worst is Likeness.SAME_CLASS:
-            return inputs_needed(self.classes)
+            return inputs_needed(self.classes) if same_second else LABEL_INPUTS
         return LABEL_INPUTS if self.kind == "label" and worst is Likeness.EQUAL else LEAST_INPUTS
 
     def likeness(self, array: Tensor) -> Likeness:
@@ -79,7 +84,7 @@ class Answer:
 def answer_of(array: Tensor) -> Answer:
     """Describes an answer, and keeps what later ones are compared with."""
     hashed = hash_of_values(array)
-    if array.dtype.kind not in "fV" or not array.size:
+    if not _is_float(array.dtype) or not array.size:
         return Answer("label", 0, array.shape, hashed)
     values = array.astype(np.float64)
     with np.errstate(invalid="ignore"):
@@ -90,6 +95,11 @@ def answer_of(array: Tensor) -> Answer:
         return Answer(kind, classes, array.shape, hashed)
     rounding = max(ROUNDING, _precision(array.dtype))
     return Answer(kind, classes, array.shape, hashed, values, rounding if classes else rounding * np.abs(values))
+
+
+def second_best(array: Tensor) -> int:
+    """A hash of which classes are second best."""
+    return hash_of_values(np.argpartition(array.astype(np.float64), -2, axis=-1)[..., -2])
 
 
 @cache
@@ -111,6 +121,10 @@ def _classes(values: NDArray[np.float64]) -> int:
     if values.ndim == 0 or values.shape[-1] < 2 or not values.min() >= 0:
         return 0
     return values.shape[-1] if bool((np.abs(values.sum(-1) - 1) <= SUM_OF_SCORES).all()) else 0
+
+
+def _is_float(dtype: "np.dtype[np.generic]") -> bool:
+    return dtype.kind == "f" or (dtype.kind == "V" and "float" in dtype.name)  # V: of ml_dtypes, int4 as well
 
 
 def _precision(dtype: "np.dtype[np.generic]") -> float:

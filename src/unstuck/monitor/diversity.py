@@ -119,9 +119,6 @@ class SignatureDiversity:
             constant = self.constant
             varies = self._same_for() < LEAST_INPUTS
             stuck = [alias for alias, streak in self._streaks.items() if varies and streak.is_suspicious]
-            note = ""
-            if constant is None and self._is_same_for_many():
-                note = f"{self._same_for()} varied inputs in a row got the same label or class, which may be right."
             return {
                 "distinct_inputs": self._inputs.count,
                 "distinct_outputs": self._answers.count,
@@ -130,8 +127,14 @@ class SignatureDiversity:
                 "since": constant.since if constant else None,
                 "same": constant.same if constant else "",
                 "constant_outputs": sorted(stuck),
-                "note": note,
+                "note": "" if constant else self._note(),
             }
+
+    def _note(self) -> str:
+        """What is no reason to wonder yet."""
+        if not self._is_same_for_many():
+            return ""
+        return f"{self._same_for()} varied inputs in a row got the same label or number, which may be right."
 
 
 Told = Callable[[str, int, str, Constant | None], None]  # model, version, signature; None: answers vary again

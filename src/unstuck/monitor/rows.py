@@ -90,7 +90,7 @@ class Differences:
             if len(elements) != len(first):
                 self.matter = True
             elif isinstance(first, np.ndarray):
-                self._differ[alias] |= np.not_equal(first, cast("NDArray[np.generic]", elements))
+                self._differ[alias] |= _unequal(first, cast("NDArray[np.generic]", elements))
             else:
                 self._add_texts(self._differ[alias], first, cast("Sequence[bytes]", elements))
         if sum(int(differ.sum()) for differ in self._differ.values()) > 1:
@@ -101,6 +101,12 @@ class Differences:
             if one != other:
                 differ[at] = True
                 self.matter |= not self._examples and len(other.split()) >= WORDS_OF_A_TEXT
+
+
+def _unequal(one: NDArray[np.generic], other: NDArray[np.generic]) -> NDArray[np.bool_]:
+    """Where they differ; what is missing from both, NaN, does not."""
+    differ = np.not_equal(one, other)
+    return differ & (np.equal(one, one) | np.equal(other, other)) if differ.any() else differ
 
 
 def _elements(array: Tensor, examples: bool) -> Sequence[bytes] | NDArray[np.generic]:

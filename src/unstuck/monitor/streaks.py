@@ -1,7 +1,9 @@
 """How long one output has given the same answer, beside how long it usually does."""
 
+from collections import Counter
+
 from unstuck.core.signatures import Tensor
-from unstuck.monitor.answers import LEAST_INPUTS, Answer, Likeness, answer_of
+from unstuck.monitor.answers import LEAST_INPUTS, Answer, Likeness, answer_of, second_best
 from unstuck.monitor.sketches import DistinctCount
 
 USUAL_STREAKS = 20  # by chance, a streak is as many times as long as is usual once in e^20
@@ -11,6 +13,8 @@ FEW_STREAKS = 8  # of numbers, fewer prove little about what is usual
 LATEST = 32
 EXCEPTION = 1.5 / LATEST  # among the latest equal numbers that is forgiven, from the LEAST_EQUAL-th on
 LEAST_EQUAL = 4
+SAME_SECOND = 3 / 4  # of the answers: who is asked about one class alone sees several others come second
+MAX_SECONDS = 64
 EXCEPTIONS = 1 / 8  # once they are suspicious: answers vary again if there are more
 
 
@@ -27,6 +31,7 @@ class Streak:
         self._inputs = DistinctCount(SKETCH)
         self._past_streaks = self._past_inputs = 0
         self._exceptions = 0.0
+        self._seconds: Counter[int] = Counter()
         self.answer: Answer | None = None
         self.likeness = Likeness.EQUAL
         self.has_just_begun = False
@@ -39,9 +44,12 @@ class Streak:
             self._learn()
             self.answer, self.likeness, self._exceptions = answer_of(array), Likeness.EQUAL, 0.0
             self._inputs.clear()
+            self._seconds.clear()
         elif likeness is not Likeness.OTHER:
             self.likeness = max(self.likeness, likeness)
             self._exceptions -= self._exceptions / LATEST
+        if self.answer is not None and self.answer.kind == "classes" and len(self._seconds) < MAX_SECONDS:
+            self._seconds[second_best(array)] += 1
         self._inputs.add(input_hash)
         return likeness
 
@@ -66,7 +74,11 @@ class Streak:
         assert self.answer is not None
         few = FEW_STREAKS if self.answer.kind == "numbers" else 1
         usual = self._past_inputs / max(self._past_streaks, few)
-        return max(self.answer.inputs_needed(self.likeness), round(USUAL_STREAKS * usual))
+        needed = self.answer.inputs_needed(self.likeness, same_second=self._has_same_second())
+        return max(needed, round(USUAL_STREAKS * usual))
+
+    def _has_same_second(self) -> bool:
+        return max(self._seconds.values(), default=0) >= SAME_SECOND * self._seconds.total()
 
     def _learn(self) -> None:
         """How long streaks usually are; a suspicious one counts as what made it so."""

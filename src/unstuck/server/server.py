@@ -1,60 +1,46 @@
-"""The composition root: a configuration in, a running server out. The only module that knows everyone."""
+"""A running server, put together from all the parts."""
 
 import asyncio
 import gc
 import logging
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
-from functools import partial
-from pathlib import Path
 
-from unstuck import __version__, engines
+from unstuck import __version__
 from unstuck.acceptance.version_check import VersionCheck
 from unstuck.api.grpc.listener import GrpcAddresses, GrpcListener
 from unstuck.api.grpc.service import Admin, GrpcService
-from unstuck.api.rest.app import Page, RestApp, RestOptions
+from unstuck.api.rest.app import Page, RestApp
 from unstuck.api.rest.listener import RestListener
 from unstuck.api.rest.pages import metrics_page
-from unstuck.api.rest.statusz import STATUS_PATH, WHY_NOT_MERGED, Addresses, StatusPage
-from unstuck.batching.proof import why_not_mergeable
-from unstuck.config.model_config_file import models_in, read_text
-from unstuck.config.settings import AUTO_PORT, OnSkew, ServerConfig
+from unstuck.api.rest.statusz import STATUS_PATH, Addresses, StatusPage
+from unstuck.config.settings import AUTO_PORT, ServerConfig
 from unstuck.config.tls import checked_tls_config, read_tls_config
 from unstuck.core.models import ModelConfig, State, VersionStatus
-from unstuck.core.observers import RunObserver, VersionObserver
-from unstuck.core.servables import Engine, InputWatch, Loader, Servable
-from unstuck.engines.preparing import loader
-from unstuck.engines.tensorflow import SessionOptions, TensorFlowEngine
-from unstuck.engines.tflite import TfLiteEngine
+from unstuck.core.observers import VersionObserver
+from unstuck.core.servables import Engine
 from unstuck.errors import UnstuckError
 from unstuck.lifecycle.catalogue import Catalogue
-from unstuck.lifecycle.harness import Accepted, AvailableVersion
-from unstuck.lifecycle.manager import Manager, ManagerOptions
-from unstuck.lifecycle.policies import Policy, availability_preserving, resource_preserving
-from unstuck.lifecycle.polling import Repeated, Source
+from unstuck.lifecycle.manager import Manager
+from unstuck.lifecycle.polling import Source
 from unstuck.lifecycle.remote import RemoteModels
 from unstuck.lifecycle.remote_look import RemoteLook
-from unstuck.lifecycle.source import VersionPath
-from unstuck.monitor.constant_log import ConstantLog, diagnose_command
+from unstuck.monitor.constant_log import ConstantLog
 from unstuck.monitor.diversity import DiversityMonitor
 from unstuck.monitor.events import EventHistory
-from unstuck.monitor.monitoring import Monitoring, MonitoringOptions
+from unstuck.monitor.monitoring import Monitoring
 from unstuck.monitor.request_log import RequestLogs
 from unstuck.monitor.versions import skewed_rows
-from unstuck.pipeline import PLACE, PROFILE
+from unstuck.server.config_file import ConfigFile
+from unstuck.server.options import manager_options, monitoring_options, rest_options
+from unstuck.server.versions import Versions, installed
 
-log = logging.getLogger(__name__)
 events = logging.getLogger("unstuck.versions")  # what an operator wants to read while the server runs
 
 GC_THRESHOLDS = (10_000, 20, 50)  # requests leave few cycles; the default would look for them every 40 requests
 WORKERS_PER_CPU = 4  # as TensorFlow Serving's --rest_api_num_threads and --grpc_max_threads
 UNLOAD_TIMEOUT_S = 5.0  # of a stopping server, for the calls that outlasted its draining
-POLICIES: dict[str, Policy] = {
-    "availability_preserving": availability_preserving,
-    "resource_preserving": resource_preserving,
-}
 
 Failed = Callable[[UnstuckError], None]
 
@@ -69,27 +55,36 @@ class Server(VersionObserver):
             SetupError: no such folder, no versions in it, labels that cannot be given, or a port that is taken.
         """
         self._config = config
-        installed = engines.installed(prefer_tflite=config.prefer_tflite)
-        self._engines = [_configured(engine, config) for engine in installed]
+        self._engines = installed(config)
         self._failed: Failed | None = None
         self._stopped = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._monitoring = Monitoring(_monitoring_options(config), __version__)
+        self._monitoring = Monitoring(monitoring_options(config), __version__)
         self._history = EventHistory()
         told = ConstantLog(self._history, lambda name, version: self._addresses().target(name, version))
         self._diversity = DiversityMonitor(told) if config.answer_diversity else None
         if self._diversity:
             self._monitoring.sources.append(self._diversity)
-        self._check = VersionCheck(warmup_iterations=config.warmup_iterations, golden_rows=config.golden_rows)
+        check = VersionCheck(warmup_iterations=config.warmup_iterations, golden_rows=config.golden_rows)
         self._request_logs = RequestLogs(
             lambda: self.plan, max_bytes=config.request_log_bytes, redacted=config.request_log_redact
         )
-        self._monitoring.sources += [self._check, self._request_logs]
+        self._monitoring.sources += [check, self._request_logs]
+        versions = Versions(
+            config,
+            lambda: self.plan,
+            lambda name, version: self._addresses().target(name, version),
+            self._monitoring,
+            check,
+            self._request_logs,
+            self._diversity,
+            self._engines,
+        )
         observers = [self, self._monitoring.versions, self._history]
-        self.models = Manager(self._loader_of, self._accept, _manager_options(config), observers)
-        remote = RemoteLook(RemoteModels(self._is_version, config.model_cache_dir), config.remote_poll_wait_s)
-        self._source = Source(self.models, self._is_version, config.poll_wait_s, remote)
+        self.models = Manager(versions.loader_of, versions.accept, manager_options(config), observers)
+        remote = RemoteLook(RemoteModels(versions.is_version, config.model_cache_dir), config.remote_poll_wait_s)
+        self._source = Source(self.models, versions.is_version, config.poll_wait_s, remote)
         self._catalogue = Catalogue(self.models, self._source, allow_unavailable_labels=config.allow_unavailable_labels)
         self._config_file: ConfigFile | None = None
         if config.model_config_file:
@@ -111,7 +106,7 @@ class Server(VersionObserver):
         pages[STATUS_PATH] = StatusPage(
             __version__, self._addresses, lambda: self.plan, self.models, self._history, self._diversity
         )
-        self._rest = RestApp(self.models, self._workers, _rest_options(config), pages, self._monitoring.calls)
+        self._rest = RestApp(self.models, self._workers, rest_options(config), pages, self._monitoring.calls)
         try:
             self._grpc = self._grpc_listener() if config.grpc_port or config.grpc_socket_path else None
         except UnstuckError:
@@ -237,147 +232,6 @@ class Server(VersionObserver):
                 self._source.check(model)
         self._catalogue.set_models(models)
 
-    def _is_version(self, path: Path) -> bool:
-        return any(engine.recognises(path) for engine in self._engines)
-
-    def _loader_of(self, name: str, found: VersionPath) -> Loader:
-        self._monitoring.versions.load_begins(name, found.version, found.path)
-        platform = next((model.platform for model in self.plan if model.name == name), "")
-        engine = engines.engine_of(found.path, self._engines, platform)
-        return loader(engine, found.path, self._config.pipeline_files.get(name))
-
-    def _accept(self, name: str, found: VersionPath, servable: Servable) -> Accepted:
-        """What a loaded version must pass before it serves."""
-        config = self._config
-        passed = self._check.check(AvailableVersion(name, found.version, servable), found.path)
-        why_not_merged = _why_not_merged(servable)
-        observers: list[RunObserver] = [self._request_logs.observer(name, found.version, servable.signatures)]
-        notices: Mapping[str, str] = {}
-        if self._diversity:
-            target = self._addresses().target(name, found.version)
-            command_of = partial(diagnose_command, target)
-            answers = self._diversity.watch(name, found.version, servable.signatures, command_of)
-            observers.append(answers)
-            notices = answers.notices
-        return Accepted(
-            frozenset(signature for signature, reason in why_not_merged.items() if not reason),
-            _watch(found.path, config.on_skew, servable),
-            observers,
-            {**self._facts(name, found), **passed, WHY_NOT_MERGED: why_not_merged},
-            notices,
-        )
-
-    def _facts(self, name: str, found: VersionPath) -> dict[str, object]:
-        engine = next(each for each in self._engines if each.recognises(found.path))
-        beside = found.path / PLACE
-        pipeline = self._config.pipeline_files.get(name) or (beside if beside.is_file() else None)
-        return {"engine": engine.platform, "path": str(found.path), "pipeline": str(pipeline) if pipeline else None}
-
-
-class ConfigFile:
-    """``--model_config_file``, read again while the server runs. ``start`` and ``stop`` once each."""
-
-    def __init__(self, path: Path, platforms: Collection[str], wait_s: float, catalogue: Catalogue) -> None:
-        """Hands its models to the catalogue. Raises SetupError where that refuses them, or they cannot be read.
-
-        Args:
-            path: of the file.
-            platforms: the engines' names.
-            wait_s: the time between two looks; 0 never looks again.
-            catalogue: which models are served.
-        """
-        self._path = path
-        self._platforms = platforms
-        self._catalogue = catalogue
-        self._text = read_text(path)
-        self._said = ""
-        self._repeated = Repeated("unstuck-config", wait_s, self._reread)
-        catalogue.set_models(models_in(self._text, path, platforms))
-
-    def start(self) -> None:
-        """Looks for changes from now on."""
-        self._repeated.start()
-
-    def stop(self) -> None:
-        """Looks no more."""
-        self._repeated.stop()
-
-    def _reread(self) -> None:
-        """Applies a file that has changed; one that cannot be is tried again, as what it needs may come."""
-        try:
-            text = read_text(self._path)
-            if text == self._text:
-                return
-            self._catalogue.reload(models_in(text, self._path, self._platforms))
-        except UnstuckError as error:
-            if str(error) != self._said:
-                log.error("The configuration stays as it was: %s", error)
-            self._said = str(error)
-        else:
-            events.info("The configuration of %s is in force.", self._path)
-            self._text, self._said = text, ""
-
-
-def _watch(path: Path, on_skew: OnSkew, servable: Servable) -> InputWatch | None:
-    """What compares requests with the training profile in the version's folder; None where there is none."""
-    profile = (path if path.is_dir() else path.parent) / PROFILE
-    if on_skew == "ignore" or not profile.is_file():
-        return None
-    from unstuck.inference.skew import watch_requests  # here, as it imports pydantic
-
-    return watch_requests(profile, servable.signatures, on_skew)
-
-
-def _why_not_merged(servable: Servable) -> dict[str, str]:
-    """By signature; empty where calls are merged."""
-    reasons = {name: why_not_mergeable(servable, each) for name, each in servable.signatures.items()}
-    for name, reason in reasons.items():
-        log.info("signature %r: calls are %s", name, f"not merged: {reason}" if reason else "merged")
-    return reasons
-
 
 def _platforms(installed: Iterable[Engine]) -> tuple[str, ...]:
     return tuple(engine.platform for engine in installed)
-
-
-def _manager_options(config: ServerConfig) -> ManagerOptions:
-    return ManagerOptions(
-        policy=POLICIES[config.version_policy],
-        load_threads=config.load_threads,
-        unload_threads=config.unload_threads,
-        load_retries=config.load_retries,
-        load_retry_interval_s=config.load_retry_interval_s,
-    )
-
-
-def _monitoring_options(config: ServerConfig) -> MonitoringOptions:
-    return MonitoringOptions(
-        logged_calls=config.log_requests,
-        slow_ms=config.log_slow_ms,
-        tracing=config.tracing,
-        otel_endpoint=config.otel_endpoint,
-    )
-
-
-def _rest_options(config: ServerConfig) -> RestOptions:
-    return RestOptions(
-        timeout_s=config.rest_timeout_ms / 1000 if config.rest_timeout_ms > 0 else None,
-        cors=config.cors,
-        max_body_bytes=config.max_body_bytes,
-        strict_inputs=config.strict_inputs,
-    )
-
-
-def _configured(engine: Engine, config: ServerConfig) -> Engine:
-    if isinstance(engine, TensorFlowEngine):
-        session = SessionOptions(
-            config_file=config.session_config_file,
-            intra_op_threads=config.intra_op_threads,
-            inter_op_threads=config.inter_op_threads,
-            gpu_memory_fraction=config.gpu_memory_fraction,
-            bfloat16=config.bfloat16,
-        )
-        return replace(engine, tags=config.saved_model_tags, op_libraries=config.op_libraries, session=session)
-    if isinstance(engine, TfLiteEngine) and config.tflite_interpreters:
-        return replace(engine, interpreters=config.tflite_interpreters)
-    return engine
