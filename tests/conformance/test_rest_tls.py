@@ -214,20 +214,22 @@ def test_the_command_says_https_and_leaves_no_key_behind(pem, tmp_path, monkeypa
     config = written(tmp_path, read(pem, "server.key"), read(pem, "server.crt"))
     flags = [f"--rest_ssl_config_file={config}", "--rest_api_port=auto", "--port=0", "--host=127.0.0.1"]
     command = [sys.executable, "-m", "unstuck", "serve", str(tmp_path / "m"), *flags]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
         printed = ""
         for line in process.stdout:
             printed += line
             if line.startswith("Ready"):
                 break
         url = re.search(r"REST +(https://\S+)", printed)[1]
-        (folder,) = (tmp_path / "tmp").iterdir()
-        assert stat.S_IMODE(folder.stat().st_mode) == stat.S_IRWXU, "for nobody else to read"
         assert f"{url}/v1/models/m:predict" in printed
         assert httpx.post(f"{url}/v1/models/m:predict", json=ROW, verify=trusting(pem)).json()["predictions"] == [[3.0]]
+        keys = [*(tmp_path / "tmp").rglob("server.key")]
+        assert [stat.S_IMODE(key.parent.stat().st_mode) for key in keys] == [stat.S_IRWXU], "for nobody else to read"
+    finally:
         process.terminate()
         process.communicate(timeout=TIMEOUT_S)
-    assert not [*(tmp_path / "tmp").iterdir()]
+    assert not [*(tmp_path / "tmp").rglob("server.key")]
 
 
 def test_a_missing_file_is_named(tmp_path):

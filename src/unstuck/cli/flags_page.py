@@ -1,4 +1,4 @@
-"""Prints docs/flags.md: every flag of ``unstuck serve`` and of TensorFlow Serving, from the tables that parsing uses."""
+"""Prints docs/flags.md: every flag of ``unstuck serve`` and of TensorFlow Serving, from the tables that are parsed."""
 
 from collections.abc import Iterator
 

@@ -28,9 +28,10 @@ FLAGS: tuple[Flag[object], ...] = (JSON, serve_flags.TAGS, flags.HELP)  # type: 
 USAGE = """\
 Usage: unstuck inspect PATH [--json] [--saved_model_tags=TAGS]
 
-PATH is what unstuck serve takes: a SavedModel, an .onnx or .tflite file, or a folder with
-numbered versions, of which the newest is shown. Or the URL of a served model:
-http://HOST:8501/v1/models/NAME, of this server or of TensorFlow Serving."""
+PATH is what unstuck serve takes: a SavedModel, an .onnx or .tflite file, or a
+folder with numbered versions, of which the newest is shown. Or the URL of a
+served model: http://HOST:8501/v1/models/NAME, of this server or of TensorFlow
+Serving."""
 
 
 @dataclass(frozen=True, slots=True)
