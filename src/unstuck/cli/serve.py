@@ -1,12 +1,15 @@
 """``unstuck serve``: flags in, a running server out, and a page of text that says what is served and how to call it."""
 
 import asyncio
+import atexit
 import logging
 import os
 import signal
+import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from textwrap import wrap
+from typing import NoReturn
 from urllib.parse import quote
 
 import uvloop
@@ -65,12 +68,22 @@ def run(program: str, arguments: Sequence[str], rest_port_default: int | None) -
     logging.getLogger("unstuck.versions").setLevel(logging.INFO)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(_serve(config))
+            status = runner.run(_serve(config))
+        _leave(status)
     except UnstuckError as error:
         if config.log_format == "text":
             raise
         console.error(error)
         return 1
+
+
+def _leave(status: int) -> NoReturn:
+    """Ends the process without taking the interpreter apart: a native thread that wakes up in that aborts it."""
+    logging.shutdown()
+    atexit._run_exitfuncs()  # pyright: ignore[reportPrivateUsage]
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 async def _serve(config: ServerConfig) -> int:
