@@ -113,3 +113,8 @@ class ExampleKeys(Evidence):
     absent: list[str] = []
     unread: list[str] = []
     renamed: list[Renamed] = []
+
+
+def chance(moved: int, trials: int, silent: int) -> float:
+    """How likely as many trials move nothing as ``silent``, where ``moved`` of ``trials`` move something."""
+    return (1 - moved / trials) ** silent if trials else 1.0

@@ -141,6 +141,10 @@ class Mixed(Evidence):
         return sum(self.failed.values())
 
     @property
+    def fails(self) -> bool:
+        return self.failures >= FEW and self.failures >= FAILING * self.calls
+
+    @property
     def is_default(self) -> bool:
         """The wrong answers are mostly one value, and not those of several requests."""
         is_one = self.one_default >= FEW and self.one_default >= MOSTLY * self.wrong

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from unstuck.doctor.evidence.base import Evidence
+from unstuck.doctor.evidence.probes import FAILING, FEW
 
 
 class Cgroup(Evidence):
@@ -36,6 +37,11 @@ class Cgroup(Evidence):
     def throttled(self) -> float:
         """The share of periods in which the container had to wait."""
         return self.throttled_periods / self.periods if self.periods else 0.0
+
+    @property
+    def quota(self) -> dict[str, float]:
+        """What there is to tell of the CPU quota."""
+        return {} if self.cpus is None else {"cpus": self.cpus, "throttled_share": round(self.throttled, 2)}
 
 
 class LogFacts(Evidence):
@@ -98,6 +104,15 @@ class ServerMetrics(Evidence):
     def refused(self) -> int:
         """Requests that the server could not keep up with."""
         return sum(self.requests.get(code, 0) for code in ("RESOURCE_EXHAUSTED", "UNAVAILABLE", "DEADLINE_EXCEEDED"))
+
+    @property
+    def total(self) -> int:
+        return sum(self.requests.values())
+
+    @property
+    def is_behind(self) -> bool:
+        """It could not keep up with more than a few."""
+        return self.refused >= max(FEW, FAILING * self.total)
 
 
 class ServerState(Evidence):

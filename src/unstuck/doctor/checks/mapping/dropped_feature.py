@@ -24,6 +24,7 @@ When it is wrong
 from collections.abc import Iterator
 
 from unstuck.doctor.check import Case, Fault, Location, Outcome, RuledOut, Suspect, check
+from unstuck.doctor.evidence import samples_of_features as samples
 from unstuck.doctor.evidence.feature_map import (
     USED,
     EndpointSensitivity,
@@ -31,6 +32,7 @@ from unstuck.doctor.evidence.feature_map import (
     FeatureEffect,
     ModelWiring,
     Sensitivity,
+    chance,
 )
 from unstuck.doctor.evidence.feature_profile import FeatureProfile
 from unstuck.doctor.evidence.probes import RepeatProbe
@@ -88,13 +90,13 @@ def _at_endpoint(
         own = model.named(each.feature) if model is not None else None
         if own is not None:
             if own.effect >= USED:
-                proves = _chance(own.moved, own.trials, each.trials) <= LUCK
+                proves = chance(own.moved, own.trials, each.trials) <= LUCK
                 yield _silent(each, f"it moves the model's by up to {own.effect:.2g} of their range", 0.92, proves)
         elif at_endpoint is not None and at_endpoint.wrong:
             yield _silent(each, f"{at_endpoint.wrong} of {at_endpoint.rows} golden answers are not given", 0.9)
         else:
             moved, trials = sum(it.moved for it in endpoint.telling), sum(it.trials for it in endpoint.telling)
-            reacts = endpoint.distinct > endpoint.rows / 2 and _chance(moved, trials, each.trials) <= LUCK
+            reacts = endpoint.distinct > endpoint.rows / 2 and chance(moved, trials, each.trials) <= LUCK
             proves = each.is_input and 2 * len(silent) <= len(endpoint.features) and reacts
             yield _silent(each, f"{len(endpoint.telling)} other features move them", 0.8 if proves else 0.4, proves)
 
@@ -111,11 +113,6 @@ def _misnamed(keys: ExampleKeys) -> Iterator[Outcome]:
                 confidence=0.88,
                 location=Location(input=keys.input, feature=each.wanted),
             )
-
-
-def _chance(moved: int, trials: int, silent: int) -> float:
-    """How likely as many trials move nothing as ``silent``, where ``moved`` of ``trials`` move something."""
-    return (1 - moved / trials) ** silent if trials else 1.0
 
 
 def _silent(found: FeatureEffect, contrast: str, confidence: float, proves: bool = True) -> Outcome:
@@ -144,24 +141,8 @@ def _in_model(model: Sensitivity, wiring: ModelWiring | None) -> Iterator[Outcom
             )
 
 
-def _moved(moved: int, *, is_input: bool = True) -> list[FeatureEffect]:
-    told = {"input": "x", "is_input": is_input, "trials": 12, "effect": 0.5}
-    return [
-        FeatureEffect.model_validate(told | {"feature": "a", "moved": 12}),
-        FeatureEffect.model_validate(told | {"feature": "b", "moved": moved, "effect": 0.5 * bool(moved)}),
-    ]
-
-
-def _endpoint(moved: int, *, is_input: bool = True) -> EndpointSensitivity:
-    return EndpointSensitivity(source="requests", rows=6, distinct=6, features=_moved(moved, is_input=is_input))
-
-
 CASES = (
-    Case(
-        "b moves the model's answers and not the endpoint's",
-        (_endpoint(0), Sensitivity(source="requests", rows=6, distinct=6, features=_moved(12))),
-        "fault",
-    ),
-    Case("every feature moves the answers", (_endpoint(12),), "ruled-out"),
-    Case("from outside, a column that nothing shows to matter", (_endpoint(0, is_input=False),), "suspect"),
+    Case("b moves the model's answers and not the endpoint's", (samples.endpoint(0), samples.MODEL), "fault"),
+    Case("every feature moves the answers", (samples.endpoint(12),), "ruled-out"),
+    Case("from outside, a column that nothing shows to matter", (samples.endpoint(0, is_input=False),), "suspect"),
 )

@@ -24,26 +24,13 @@ When it is wrong
 from collections.abc import Iterator
 
 from unstuck.doctor.check import Case, Fault, Location, NotTested, Outcome, RuledOut, Suspect, check
+from unstuck.doctor.evidence import samples_of_requests as samples
 from unstuck.doctor.evidence.preparation import Trials
 from unstuck.doctor.evidence.replay import EndpointReplay
-from unstuck.doctor.evidence.samples_of_requests import (
-    BEYOND,
-    KNOWN,
-    NEW_PRODUCTS,
-    OFFSET,
-    OTHER_WORDS,
-    OWN_CODES,
-    SHIFTED,
-    STRANGE_IN_TRAINING,
-    UNSPLIT,
-)  # fmt: skip
 from unstuck.doctor.evidence.vocabulary import Shift, TokenFacts, VocabularyProbe
 from unstuck.doctor.mapped import on_the_way
 
-ON_THE_WAY = (
-    "What stands between client and model has another vocabulary ({what}): give it, or the model behind the endpoint, "
-    "the one of training."
-)
+ON_THE_WAY = "Give what stands before the model, or the model behind the endpoint, training's vocabulary ({what})."
 UNKNOWN, AFTER = 0.8, 0.6
 NEARLY_ALL = 0.9
 BEYOND_SHARE = 0.05
@@ -148,13 +135,13 @@ def _numbers(tokens: TokenFacts) -> dict[str, object]:
 
 
 CASES = (
-    Case("ids moved by one on their way", (KNOWN, OFFSET), "fault"),
-    Case("another tokenizer's pieces", (OTHER_WORDS,), "fault"),
-    Case("ids beyond the embedding", (BEYOND,), "fault"),
-    Case("codes where names are known", (OWN_CODES,), "fault"),
-    Case("ids two less than training's", (SHIFTED,), "fault"),
-    Case("new products, each once", (NEW_PRODUCTS,), "suspect"),
-    Case("known words", (KNOWN,), "ruled-out"),
-    Case("sentences that are known once split", (UNSPLIT,), "ruled-out"),
-    Case("as unknown in training", (STRANGE_IN_TRAINING,), "ruled-out"),
+    Case("ids moved by one on their way", (samples.KNOWN, samples.OFFSET), "fault"),
+    Case("another tokenizer's pieces", (samples.OTHER_WORDS,), "fault"),
+    Case("ids beyond the embedding", (samples.BEYOND,), "fault"),
+    Case("codes where names are known", (samples.OWN_CODES,), "fault"),
+    Case("ids two less than training's", (samples.SHIFTED,), "fault"),
+    Case("new products, each once", (samples.NEW_PRODUCTS,), "suspect"),
+    Case("known words", (samples.KNOWN,), "ruled-out"),
+    Case("sentences that are known once split", (samples.UNSPLIT,), "ruled-out"),
+    Case("as unknown in training", (samples.STRANGE_IN_TRAINING,), "ruled-out"),
 )

@@ -22,19 +22,11 @@ When it is wrong
     ``resources/crosstalk``; answers that depend on the batch are ``model/batch-statistics``.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from unstuck.doctor.check import Case, Fault, NotTested, Outcome, RuledOut, Suspect, check
-from unstuck.doctor.evidence.probes import (
-    FAILING,
-    FEW,
-    MOSTLY,
-    ConcurrencyProbe,
-    EndpointBatchProbe,
-    LoadRamp,
-    Mixed,
-)
+from unstuck.doctor.evidence.probes import FEW, MOSTLY, ConcurrencyProbe, EndpointBatchProbe, LoadRamp, Mixed
 from unstuck.doctor.evidence.server_state import Cgroup, LogFacts, ServerMetrics, ServerState
 
 THROTTLED = 0.25  # of the scheduling periods
@@ -51,12 +43,9 @@ def overload(
     ):
         yield found
     elif ramp is not None and (level := next((each for each in ramp.levels if each.fails), None)):
-        yield Suspect(
-            why=f"With {level.threads} simultaneous calls, {level.failures} of {level.calls} fail.",
-            evidence={"threads": level.threads, "calls": level.calls, "failed": dict(level.failed)},
-            fix=_fix(cgroup),
-            confidence=0.5,
-        )
+        told = {"threads": level.threads, "calls": level.calls, "failed": dict(level.failed)}
+        why = f"With {level.threads} simultaneous calls, {level.failures} of {level.calls} fail."
+        yield Suspect(why, told, _fix(cgroup), 0.5)
     elif probe is not None:
         most = max(probe.rounds, key=lambda each: each.threads)
         yield RuledOut(
@@ -70,8 +59,7 @@ def overload(
 def _under_load(probe: ConcurrencyProbe, batch: EndpointBatchProbe | None, cgroup: Cgroup | None) -> Outcome | None:
     usual = probe.alone_failed / max(1, probe.alone_calls)
     for each in sorted(probe.rounds, key=lambda each: each.threads):
-        share = each.failures / max(1, each.calls)
-        if each.failures >= FEW and share >= FAILING and share > 3 * usual:
+        if each.fails and each.failures > 3 * usual * each.calls:
             message = next(iter(probe.messages), "no message")
             why = f"Alone, every call is answered; {each.threads} at a time, {each.failures} of {each.calls} fail"
             return Fault(f"{why}: {message}", _evidence(probe, each, cgroup), _fix(cgroup), 0.95)
@@ -99,7 +87,7 @@ def _by_server(cgroup: Cgroup | None, log: LogFacts | None, *, tried: bool) -> O
     proven = refused >= FEW and not tried
     return (Fault if proven else Suspect)(
         f"The server cannot keep up: {' and '.join(parts)}.",
-        {"refused": refused, "throttled": round(waited, 2), **_quota(cgroup)},
+        {"refused": refused, "throttled": round(waited, 2), **(cgroup.quota if cgroup is not None else {})},
         _fix(cgroup),
         0.85 if proven else 0.5,
     )
@@ -107,29 +95,20 @@ def _by_server(cgroup: Cgroup | None, log: LogFacts | None, *, tried: bool) -> O
 
 def _by_metrics(server: ServerState | None) -> Outcome | None:
     """What the server counted since it started, whoever asked."""
-    metrics = server.metrics if server else None
-    total = sum(metrics.requests.values()) if metrics else 0
-    if metrics is None or metrics.refused < max(FEW, FAILING * total):
+    if server is None or (metrics := server.metrics) is None or not metrics.is_behind:
         return None
-    return Suspect(
-        why=f"By the server's own count, {metrics.refused} of {total} requests found it too busy or came too late.",
-        evidence={"requests": dict(metrics.requests), "latency_ms": _ms(metrics.latency_s or 0.0)},
-        fix=_fix(server.cgroup if server else None),
-        confidence=0.5,
-    )
+    count = f"{metrics.refused} of {metrics.total}"
+    why = f"By the server's own count, {count} requests found it too busy or came too late."
+    told = {"requests": dict(metrics.requests), "latency_ms": _ms(metrics.latency_s or 0.0)}
+    return Suspect(why, told, _fix(server.cgroup), 0.5)
 
 
 def _evidence(probe: ConcurrencyProbe, each: Mixed, cgroup: Cgroup | None) -> dict[str, Any]:
     rounds = {str(one.threads): f"{one.failures} failed, {one.wrong} wrong of {one.calls}" for one in probe.rounds}
     times = {"alone_ms": _ms(probe.alone_median_s), "busy_ms": _ms(each.median_s)}
     default = {"default": each.default} if each.wrong else {}
-    return {"simultaneous": rounds, "alone_failed": probe.alone_failed, **times, **default, **_quota(cgroup)}
-
-
-def _quota(cgroup: Cgroup | None) -> Mapping[str, Any]:
-    if cgroup is None or cgroup.cpus is None:
-        return {}
-    return {"cpus": cgroup.cpus, "throttled_share": round(cgroup.throttled, 2)}
+    quota = cgroup.quota if cgroup is not None else {}
+    return {"simultaneous": rounds, "alone_failed": probe.alone_failed, **times, **default, **quota}
 
 
 def _fix(cgroup: Cgroup | None) -> str:
@@ -153,20 +132,16 @@ def _probe(**more: Any) -> ConcurrencyProbe:
     return ConcurrencyProbe(requests=6, alone_calls=32, alone_failed=0, alone_median_s=0.01, rounds=rounds)
 
 
+def _counted(**requests: int) -> ServerState:
+    return ServerState(metrics=ServerMetrics(requests=requests))
+
+
 CASES = (
     Case("calls fail together", (_probe(failed={"UNAVAILABLE": 20}),), "fault"),
     Case("a default when busy", (_probe(wrong=28, one_default=28, default="[0.5]"),), "fault"),
     Case("all answered", (_probe(),), "ruled-out"),
-    Case(
-        "refused before, by the server's metrics",
-        (_probe(), ServerState(metrics=ServerMetrics(requests={"OK": 900, "UNAVAILABLE": 80}))),
-        "suspect",
-    ),
-    Case(
-        "refused once in a long time",
-        (_probe(), ServerState(metrics=ServerMetrics(requests={"OK": 90000, "UNAVAILABLE": 12}))),
-        "ruled-out",
-    ),
+    Case("refused before, by the server's metrics", (_probe(), _counted(OK=900, UNAVAILABLE=80)), "suspect"),
+    Case("refused once in a long time", (_probe(), _counted(OK=90000, UNAVAILABLE=12)), "ruled-out"),
     Case("one call failed", (_probe(failed={"UNAVAILABLE": 1}),), "ruled-out"),
     Case("others' answers", (_probe(wrong=26, others=26, one_default=6, swapped_with=8),), "ruled-out"),
 )
