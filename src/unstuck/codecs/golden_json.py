@@ -81,8 +81,14 @@ def parse(content: bytes, path: Path) -> GoldenFile:
     return GoldenFile(lines, _tolerance(settings.get("tolerance", {}), path), together)
 
 
-def bind(line: GoldenLine, path: Path, signature: Signature) -> Golden:
+def bind(line: GoldenLine, path: Path, signature: Signature, *, as_declared: bool = True) -> Golden:
     """The tensors of a line; outputs that the signature does not have are kept as they are written.
+
+    Args:
+        line: the call.
+        path: of its file.
+        signature: the one called.
+        as_declared: outputs must be of their declared dtype; else they may be what a model gave that was in order.
 
     Raises:
         SetupError: the line does not fit the signature.
@@ -91,7 +97,8 @@ def bind(line: GoldenLine, path: Path, signature: Signature) -> Golden:
     try:
         inputs = predict_json.parse(orjson.dumps({"inputs": line.inputs})).bind(signature)
         outputs = {
-            alias: _expected(values, alias, signature.outputs.get(alias)) for alias, values in line.outputs.items()
+            alias: _expected(values, alias, signature.outputs.get(alias), as_declared)
+            for alias, values in line.outputs.items()
         }
     except UnstuckError as error:
         raise SetupError(f"{where}: {error.message}", hint=error.hint) from error
@@ -140,14 +147,15 @@ def _tolerance(given: object, path: Path) -> dict[str, float]:
     return tolerance
 
 
-def _expected(values: object, alias: str, spec: TensorSpec | None) -> Tensor:
+def _expected(values: object, alias: str, spec: TensorSpec | None, as_declared: bool) -> Tensor:
     place = f"outputs.{alias}"
     if spec is not None:
         try:
             return to_array(cast("Any", values), spec, lambda index: place + "".join(f"[{at}]" for at in index))
         except UnstuckError as error:
-            error.message = error.message.replace(f"input {alias!r}", f"output {alias!r}")
-            raise
+            if as_declared:
+                error.message = error.message.replace(f"input {alias!r}", f"output {alias!r}")
+                raise
     try:
         array = np.asarray(values)
     except ValueError:

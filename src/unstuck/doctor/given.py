@@ -117,7 +117,7 @@ def read_golden(path: Path, signature: Signature) -> list[Golden]:
     """
     lines = golden_json.parse(_content(path), path).lines
     meant = [each for each in lines if each.signature_name in ("", signature.name)]
-    return [golden_json.bind(each, path, signature) for each in meant or lines]
+    return [golden_json.bind(each, path, signature, as_declared=False) for each in meant or lines]
 
 
 def read_training(path: Path, signature: Signature, rows: int) -> dict[str, Tensor]:

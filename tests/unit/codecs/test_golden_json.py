@@ -100,3 +100,9 @@ def test_an_output_that_the_signature_does_not_have_is_kept_as_written():
             golden_json.bind(other, PATH, signature(spec("x")))
     assert found.outputs["z"].tolist() == [b"a"]
     assert found.outputs["w"].tolist() == [1.5]
+
+
+def test_outputs_of_a_model_that_was_in_order_may_be_of_another_dtype():
+    (line,) = golden_json.parse(b'{"inputs": {"x": [1]}, "outputs": {"y": [0.4]}}', PATH).lines
+    rounding = signature(spec("x"), outputs=(spec("y", dtypes.INT64),))
+    assert golden_json.bind(line, PATH, rounding, as_declared=False).outputs["y"].tolist() == [0.4]
