@@ -41,14 +41,12 @@ COMMANDS = {
 }
 
 INTERRUPTED = 130
+CLOSED_PIPE = 141
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs a command; returns the exit status, 130 where Ctrl-C ended it."""
-    try:
-        return _run(sys.argv[1:] if arguments is None else arguments)
-    except KeyboardInterrupt:
-        return INTERRUPTED
+    """Runs a command; returns the exit status: 130 where Ctrl-C ended it, 141 where nobody reads what it prints."""
+    return _ended(lambda: _run(sys.argv[1:] if arguments is None else arguments))
 
 
 def _run(arguments: Sequence[str]) -> int:
@@ -71,7 +69,19 @@ def _run(arguments: Sequence[str]) -> int:
 
 def tensorflow_model_server() -> int:
     """``unstuck serve`` with TensorFlow Serving's defaults: no REST API unless its port is given."""
-    return _serve("tensorflow_model_server", sys.argv[1:], rest_port_default=0)
+    return _ended(lambda: _serve("tensorflow_model_server", sys.argv[1:], rest_port_default=0))
+
+
+def _ended(command: Callable[[], int]) -> int:
+    try:
+        status = command()
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:  # as of "unstuck … | head"
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # for what is still to be flushed
+        return CLOSED_PIPE
+    return status
 
 
 def _serve(program: str, arguments: Sequence[str], *, rest_port_default: int | None) -> int:

@@ -21,6 +21,16 @@ def test_version(capsys):
     assert capsys.readouterr() == (f"unstuck {__version__}\n", "")
 
 
+@pytest.mark.parametrize("arguments", [["--help"], ["explain", "--markdown"], ["serve", "--help"]])
+def test_a_reader_that_has_gone_is_no_error_to_tell_of(arguments):
+    script = f"import sys; from unstuck.cli.main import main; sys.exit(main({arguments}))"
+    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    process.stderr.close()
+    assert process.wait(60) == 141
+
+
 @pytest.mark.parametrize(
     ("command", "says"),
     [("sevre", "There is no command 'sevre'. Did you mean 'serve'?"), ("xyz", "unstuck --help lists the commands.")],
