@@ -7,7 +7,8 @@ from unstuck.doctor.evidence.base import Evidence
 Kind = Literal[
     "affine", "log", "exp", "truncate", "round", "floor", "quantise", "swap bytes", "bits", "half bits",
     "lowercase", "uppercase", "strip", "remove_punctuation", "trim_punctuation", "punctuation_to_blanks",
-    "split", "characters", "word_pieces", "decode",
+    "unquote_url", "remove_markup", "unescape_html", "remove_invisible", "compose_unicode", "strip_accents",
+    "collapse_blanks", "split", "characters", "word_pieces", "decode",
 ]  # fmt: skip
 
 

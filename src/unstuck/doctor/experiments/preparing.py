@@ -14,6 +14,7 @@ import orjson
 
 from unstuck.core.signatures import Tensor
 from unstuck.doctor.evidence.preparation import Preparation
+from unstuck.doctor.experiments.cleaning import CLEANINGS
 
 Numbers = "np.ndarray[Any, np.dtype[np.float64]]"
 SPLITS = frozenset({"split", "characters", "word_pieces"})  # they change the shape
@@ -101,6 +102,7 @@ _TEXT: Mapping[str, Callable[[bytes], bytes]] = {
     "remove_punctuation": _without_punctuation,
     "trim_punctuation": _trimmed,
     "punctuation_to_blanks": _without_joints,
+    **CLEANINGS,
 }
 
 

@@ -21,6 +21,11 @@ _CLEANED: Mapping[str, Change] = {
     "without punctuation": "remove_punctuation",
     "without punctuation around words": "trim_punctuation",
     "with blanks for punctuation": "punctuation_to_blanks",
+    "without accents": "strip_accents",
+    "without markup": "remove_markup",
+    "with HTML entities unescaped": "unescape_html",
+    "unescaped as of a URL": "unquote_url",
+    "without characters that are not seen": "remove_invisible",
 }
 
 

@@ -112,7 +112,7 @@ def _untreated(tokens: TokenFacts, facts: RequestFacts) -> Outcome | None:
             "examples": tokens.examples, "known_examples": tokens.known_examples, "pipeline": text,
         },
         fix=f"Prepare the text of {tokens.input!r} as in training: {best.preparation.name}"
-        + (f". This pipeline does it:\n{text}" if text else " in the client, before it is sent."),
+        + (f". This pipeline does it:\n{text}" if text else f" in the client, before it is sent{in_words(best.preparation)}."),
         confidence=0.95,
         location=Location(input=tokens.input),
     )  # fmt: skip
