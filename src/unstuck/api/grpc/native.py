@@ -23,6 +23,7 @@ Event = tuple[Any, ...]  # kind, call id, method, payload, client; then metadata
 BATCH = 64
 IO_THREADS = 1
 POLL_S = 0.01
+FLUSH_S = 0.2  # answers are written by a thread of the front end's, for which closing it does not wait
 KEEPALIVE_TIME_MS = 7_200_000
 
 log = logging.getLogger(__name__)
@@ -79,6 +80,7 @@ class NativeListener:
         deadline = time.monotonic() + timeout_s
         while self._live and time.monotonic() < deadline:
             time.sleep(POLL_S)
+        time.sleep(FLUSH_S)
         self._front.close()
 
     def _dispatch(self) -> None:
