@@ -7,7 +7,8 @@ from unstuck.doctor.evidence.base import Evidence
 Kind = Literal[
     "affine", "log", "exp", "truncate", "round", "floor", "quantise", "swap bytes", "bits", "half bits",
     "lowercase", "uppercase", "strip", "remove_punctuation", "trim_punctuation", "punctuation_to_blanks",
-    "split", "characters", "word_pieces", "decode",
+    "unquote_url", "remove_markup", "unescape_html", "remove_invisible", "compose_unicode", "strip_accents",
+    "collapse_blanks", "split", "characters", "word_pieces", "decode",
 ]  # fmt: skip
 
 
@@ -20,6 +21,7 @@ class Preparation(Evidence):
         factor, offset: of ``affine``: x * factor + offset, one number for all places or one for each of the last
             dimension; ``offset`` is added before ``log`` and taken off after ``exp``.
         decode: of ``decode``, what is undone: ``base64``, ``hex``, …
+        number: of ``swap bytes``, the type that has them: ``int16``, ``float32``, …
     """
 
     name: str
@@ -27,6 +29,7 @@ class Preparation(Evidence):
     factor: list[float] = [1.0]
     offset: list[float] = [0.0]
     decode: str = ""
+    number: str = ""
 
 
 class Trial(Evidence):

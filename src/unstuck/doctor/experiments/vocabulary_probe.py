@@ -11,6 +11,7 @@ from unstuck.core.tracing import TableContents, Traceable, TracedGraph, TracedNo
 from unstuck.doctor.evidence.base import NotRun
 from unstuck.doctor.evidence.preparation import Kind, Preparation
 from unstuck.doctor.evidence.vocabulary import Shift, TokenFacts, Treatment, VocabularyProbe
+from unstuck.doctor.experiments.cleaning import cleanings
 from unstuck.doctor.experiments.preparing import DECODE, SPLITS, prepared
 from unstuck.doctor.experiments.reference import known_rows_or_none, row_shape, sent_rows, values_of
 from unstuck.doctor.experiments.shifting import shift_of
@@ -35,6 +36,10 @@ _STEPS: tuple[tuple[Kind, ...], ...] = (
     ("trim_punctuation",), ("lowercase", "trim_punctuation"), ("lowercase", "trim_punctuation", "split"),
     ("punctuation_to_blanks",), ("lowercase", "punctuation_to_blanks"),
     ("punctuation_to_blanks", "split"), ("lowercase", "punctuation_to_blanks", "split"),
+)  # fmt: skip
+_ONCE_CLEANED: tuple[tuple[Kind, ...], ...] = (
+    (), ("lowercase",), ("uppercase",), ("lowercase", "remove_punctuation"), ("split",), ("lowercase", "split"),
+    ("lowercase", "remove_punctuation", "split"),
 )  # fmt: skip
 _IN_PIECES: tuple[tuple[Kind, ...], ...] = (
     ("word_pieces",), ("lowercase", "word_pieces"), ("lowercase", "trim_punctuation", "word_pieces"),
@@ -277,6 +282,9 @@ def _preparations(spec: TensorSpec, vocabulary: _Vocabulary, sent: Sequence[Row]
     texts = [
         text for value in values_of(sent, spec.alias) for text in value.ravel().tolist() if isinstance(text, bytes)
     ]
+    for clean in cleanings(texts):
+        for kinds in _ONCE_CLEANED:
+            yield Preparation(name=", ".join((*clean, *kinds)).replace("_", " "), kinds=[*clean, *kinds])
     for writing in writings_of(texts, None):
         if writing.name in DECODE and writing.share >= CLOSED:
             for kinds in _DECODED:
