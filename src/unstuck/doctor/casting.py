@@ -1,8 +1,8 @@
 """What the check of encodings says of numbers: those of an input that were cast, quantised, or cast in some columns."""
 
 from unstuck.doctor.check import Fault, Location
-from unstuck.doctor.evidence.casts import best_cast, is_quantised, trained_whole, whole_places
-from unstuck.doctor.evidence.profile import InputComparison
+from unstuck.doctor.evidence.casts import best_cast, is_quantised, trained_whole, turned_bytes, whole_places
+from unstuck.doctor.evidence.profile import Fit, InputComparison
 from unstuck.doctor.evidence.scales import OWN, noise
 
 PIXELS = ("divided by 255", "divided by 127.5")  # how such changes are called
@@ -11,6 +11,8 @@ LITTLE = 0.03  # of distance
 
 def cast_numbers(each: InputComparison) -> Fault | None:
     """A fault where the requests' numbers are the reference's, cast; None where they are not."""
+    if (turned := turned_bytes(each)) is not None:
+        return _turned(each, turned)
     fit = best_cast(each)
     if fit is None:
         return _quantised(each) if is_quantised(each) and _of_one_shape(each) else _whole(each)
@@ -27,6 +29,19 @@ def cast_numbers(each: InputComparison) -> Fault | None:
         confidence=0.93,
         location=Location(input=each.input),
     )  # fmt: skip
+
+
+def _turned(each: InputComparison, fit: Fit) -> Fault:
+    number = fit.preparation.number
+    return Fault(
+        why=f"The numbers of input {each.input!r} are {each.apart:.2f} apart from the {each.known_from}, and "
+        f"{fit.apart:.2f} {fit.preparation.name}: they were read in the other byte order.",
+        evidence={"distance": each.apart, "distance_turned": fit.apart, "number": number},
+        fix=f"Read and write input {each.input!r} in one byte order: in the client, np.frombuffer(data, "
+        f'np.dtype("{number}").newbyteorder(">")) for data with the high byte first ("<": the low byte).',
+        confidence=0.95,
+        location=Location(input=each.input),
+    )
 
 
 def _of_one_shape(each: InputComparison) -> bool:

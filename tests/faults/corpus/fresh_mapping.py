@@ -241,9 +241,13 @@ SENT = (MODEL_REQUESTS_TRAINING, TARGET_REQUESTS_TRAINING, ALL)
 EXPORTED = (MODEL_GOLDEN, MODEL_REQUESTS_GOLDEN)
 
 
+# Wrong when they were blind.
+TUNED = frozenset({"latitude-first", "columns-by-alphabet", "item-field-lost", "job-not-read", "question-twice"})
+
+
 def _case(name: str, family: str, cause: str, build: Any, given: Any = SENT, **location: str) -> Case:
     places = {field: (text,) for field, text in location.items()}
-    return Case(f"fresh-{name}", family, f"mapping/{cause}", build, given, places, held_out=True)
+    return Case(f"fresh-{name}", family, f"mapping/{cause}", build, given, places, held_out=name not in TUNED)
 
 
 CASES = [

@@ -195,16 +195,17 @@ EXAMINED = (REQUESTS, TRAINING, BOTH)
 def _fault(name: str, family: str, cause: str, export: Any, sample: Any, **more: Any) -> ModelCase:
     place = more.pop("place", {})
     places = {field: (text,) for field, text in place.items()}
-    return ModelCase(f"fresh-{name}", family, f"model/{cause}", export, sample, places, held_out=True, **more)
+    held_out = more.pop("held_out", True)
+    return ModelCase(f"fresh-{name}", family, f"model/{cause}", export, sample, places, held_out=held_out, **more)
 
 
 FAULTS = [
     _fault("query-not-joined", "ranking", "disconnected-input", partial(ranking, fault="query"), queries,
-           unused="query", place={"input": "query"}),
+           unused="query", place={"input": "query"}, held_out=False),
     _fault("channel-gate-shut", "convolutional", "dead-activation", partial(heart, fault="gate"), leads,
            given=EXAMINED, place={"node": "excite"}),
     _fault("relu6-of-fares-dead", "regression", "dead-activation", partial(fare, fault="relu"), rides,
-           given=EXAMINED, columns=True, place={"node": "dense"}),
+           given=EXAMINED, columns=True, place={"node": "dense"}, held_out=False),
     _fault("stem-tanh-pinned", "convolutional", "saturated-activation", partial(heart, fault="tanh"), leads,
            given=EXAMINED, place={"node": "stem"}),
     _fault("length-of-padding-zero", "attention", "non-finite", sound, spectra,
@@ -216,11 +217,11 @@ FAULTS = [
     _fault("layer-norm-over-rows", "ranking", "batch-statistics", partial(ranking, fault="axis"), queries,
            given=EXAMINED, place={"node": "norm"}),
     _fault("vocabulary-is-a-pointer", "embedding", "uninitialized-table", partial(load_of, lost=POINTER), services,
-           given=EXAMINED),
+           given=EXAMINED, held_out=False),
     _fault("fare-in-thousands", "regression", "output-hides-variation", partial(fare, fault="thousands"), rides,
            given=EXAMINED, rows=2, place={"node": "say"}),
     _fault("rhythm-hardly-counts", "convolutional", "collapsed", partial(heart, fault="collapsed"), leads,
-           given=EXAMINED),
+           given=EXAMINED, held_out=False),
     _fault("fare-keeps-to-the-mean", "regression", "collapsed", partial(fare, fault="collapsed"), rides,
            given=(ALL,)),
 ]  # fmt: skip

@@ -130,8 +130,11 @@ def unloading(folder: Path) -> Deployment:
     return live(deployed(folder, model, right), lambda: Hooks(states={1: "UNLOADING"}))
 
 
+TUNED = frozenset({"wants-a-login"})  # wrong when they were blind
+
+
 def _case(name: str, family: str, cause: str, build: Any, given: Any = SERVED) -> Case:
-    return Case(f"fresh-{name}", family, f"resources/{cause}", build, given, held_out=True)
+    return Case(f"fresh-{name}", family, f"resources/{cause}", build, given, held_out=name not in TUNED)
 
 
 CASES = [

@@ -85,8 +85,14 @@ def test_calls_that_fail_now_and_then_one_by_one():
     assert said(not_serving, _state("OK"), answers.model_copy(update={"failed_twice": 5})).status == "ruled-out"
 
 
-def test_credentials_are_a_suspicion():
-    assert said(not_serving, _state("UNAUTHENTICATED")).status == "suspect"
+@pytest.mark.parametrize("code", ["UNAUTHENTICATED", "PERMISSION_DENIED"])
+def test_calls_that_are_all_refused_for_want_of_credentials_are_not_served(code: str):
+    found = said(not_serving, _state(code))
+    assert found.status == "fault"
+    assert "credentials" in found.fix
+    state = _state("OK")
+    status = state.calls[0].model_copy(update={"what": "status", "code": code})
+    assert said(not_serving, state.model_copy(update={"calls": [status, *state.calls]})).status == "ruled-out"
 
 
 def test_throttling_alone_is_a_suspicion_and_with_refused_calls_a_fault():

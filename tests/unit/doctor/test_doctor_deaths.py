@@ -3,7 +3,7 @@
 from unstuck.doctor.evidence.deaths import Death, deaths, root
 from unstuck.doctor.evidence.judging import judged
 from unstuck.doctor.evidence.samples import UNRUN, tensor, trace
-from unstuck.doctor.evidence.variation import TensorFacts
+from unstuck.doctor.evidence.variation import TensorFacts, VariationTrace
 
 X = tensor("x", "Placeholder")
 KERNEL = tensor("kernel", "ReadVariableOp", alive=False, constant=True)
@@ -61,3 +61,21 @@ def test_an_output_that_moves_by_less_than_golden_rows_is_collapsed() -> None:
     total = tensor("sum", "AddV2", "product", "kernel", spread=0.01, magnitude=1.0)
     found = trace(X, KERNEL, product, total).model_copy(update={"golden_range": {"y": 10.0}})
     assert [death.kind for death in judged(found)] == ["collapsed"]
+
+
+def test_a_softmax_of_scores_that_hardly_move_has_collapsed_and_one_that_stays_has_no_weights() -> None:
+    scores = tensor("scores", "MatMul", "x", "kernel", spread=1e-5, magnitude=1e-5, level=1e-5)
+    moving = tensor("out", "Softmax", "scores", spread=2e-6, minimum=0.249, maximum=0.251, magnitude=0.251)
+    kernel = tensor("kernel", "ReadVariableOp", alive=False, constant=True, shape=[4, 4])
+    assert [death.kind for death in judged(trace(X, kernel, scores, moving))] == ["collapsed"]
+    still = moving.model_copy(update={"alive": False, "spread": 0.0})
+    assert [death.kind for death in judged(trace(X, kernel, scores, still))] == ["degenerate-weights"]
+
+
+def test_beside_requests_only_rows_around_the_graphs_own_centre_are_plausible() -> None:
+    alive = trace(X, KERNEL, tensor("relu", "Relu6", "x")).pools[0]
+    dead = trace(X, KERNEL, tensor("relu", "Relu6", "x", **NOTHING)).pools[0]
+    requests, centred = (dead.model_copy(update={"pool": name}) for name in ("requests", "synthetic centred"))
+    drawn = alive.model_copy(update={"pool": "synthetic normal"})
+    assert judged(VariationTrace(pools=[requests, drawn])) == []
+    assert [death.kind for death in judged(VariationTrace(pools=[requests, drawn, centred]))] == ["dead"]

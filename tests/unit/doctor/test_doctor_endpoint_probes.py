@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from fake_endpoints import FakeEndpoint, FakeModel, lab_with, linear, unavailable
 
-from unstuck.client.failures import too_late
+from unstuck.client.failures import of_server, too_late
 from unstuck.core.models import State
 from unstuck.doctor.checks.resources.stale_response import stale_response
 from unstuck.doctor.evidence.answers import EndpointAnswers, EndpointState
@@ -13,6 +13,7 @@ from unstuck.doctor.evidence.base import NotRun
 from unstuck.doctor.evidence.probes import ConcurrencyProbe, EndpointBatchProbe, LoadRamp, RepeatProbe
 from unstuck.doctor.experiments import endpoint_state, load_ramp, repeat_probe
 from unstuck.doctor.experiments.endpoint_answers import answers_of
+from unstuck.errors import Code
 
 
 @pytest.fixture(autouse=True)
@@ -89,6 +90,22 @@ def test_a_server_that_hangs_is_asked_twice_and_no_probe_follows():
         with pytest.raises(NotRun, match="does not answer"):
             lab.find(probe)
     assert endpoint.calls == 2
+
+
+@pytest.mark.parametrize("code", [Code.UNAUTHENTICATED, Code.PERMISSION_DENIED])
+def test_no_probe_follows_where_access_is_refused(code):
+    def wants_a_login(body, run):
+        raise of_server(code, "no token")
+
+    endpoint = FakeEndpoint(wants_a_login)
+    lab = lab_with(endpoint, FakeModel())
+    refused = lab.find(EndpointState).refused
+    assert refused is not None
+    assert (refused.code, refused.message) == (code.name, "no token")
+    for probe in (EndpointAnswers, RepeatProbe, EndpointBatchProbe, ConcurrencyProbe, LoadRamp):
+        with pytest.raises(NotRun, match="refuses access"):
+            lab.find(probe)
+    assert endpoint.calls == 3
 
 
 def test_a_version_that_is_loading():

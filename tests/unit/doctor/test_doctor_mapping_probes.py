@@ -50,9 +50,9 @@ def lab(sent, training, **more):
     return SimpleNamespace(signature=SIGNATURE, requests=requests, question=question, find=find, **given, **more)
 
 
-def profiled(change):
+def profiled(change, function=None):
     sent = customers(40, seed=2)
-    return feature_profile.run(lab(sent | change(sent), customers(200, seed=1)))
+    return feature_profile.run(lab(sent | change(sent), customers(200, seed=1), endpoint=Served(function or model)))
 
 
 def verdict(check, profile, **moved):
@@ -68,6 +68,21 @@ def test_requests_like_training_have_nothing_moved_copied_or_constant():
 def test_two_columns_that_fit_each_others_training_are_swapped():
     found = profiled(lambda sent: {"age": sent["rate"], "rate": sent["age"]})
     assert found.moved[0].features == ["age", "rate"]
+    assert verdict(swapped_features, found).status == "fault"
+
+
+def test_columns_that_make_no_difference_to_the_answers_are_not_proven_to_be_swapped():
+    found = profiled(lambda sent: {"age": sent["rate"], "rate": sent["age"]}, lambda batch: {"y": batch["debt"]})
+    assert found.moved[0].moves == 0
+    assert verdict(swapped_features, found).status == "suspect"
+
+
+def test_a_swap_that_leaves_one_answer_to_all_is_proven_by_the_answers_once_it_is_undone():
+    def saturates(batch):
+        return {"y": np.clip(batch["age"] - 10 * batch["rate"], 0, 100) * (batch["rate"] < 1)}
+
+    found = profiled(lambda sent: {"age": sent["rate"], "rate": sent["age"]}, saturates)
+    assert found.moved[0].moves > 0.5
     assert verdict(swapped_features, found).status == "fault"
 
 
@@ -89,6 +104,11 @@ def test_a_constant_is_a_fault_only_where_it_is_a_default(value, status):
     assert verdict(dropped_feature, found).status == "suspect"
     (said,) = dropped_feature.run({type(found): found, type(used): used})
     assert (said.status, said.location.feature) == (status, "income")
+
+
+def test_zeros_of_either_sign_are_one_constant():
+    found = profiled(lambda sent: {"income": sent["income"] * np.where(sent["age"] > 50, 0.0, -0.0)})
+    assert [each.feature for each in found.columns if each.is_default] == ["income"]
 
 
 def test_too_few_requests_are_not_compared():

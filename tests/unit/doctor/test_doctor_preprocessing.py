@@ -15,6 +15,8 @@ from unstuck.doctor.checks.preprocessing.truncation import truncation
 from unstuck.doctor.checks.preprocessing.wrong_encoding import wrong_encoding
 from unstuck.doctor.checks.preprocessing.wrong_vocabulary import wrong_vocabulary
 from unstuck.doctor.evidence.base import Evidence
+from unstuck.doctor.evidence.preparation import Preparation
+from unstuck.doctor.evidence.profile import Fit
 from unstuck.doctor.evidence.samples_of_requests import (
     PIXELS,
     RAW,
@@ -91,6 +93,42 @@ def test_standardised_twice_is_told_by_its_place_below_zero():
     (found,) = run(double_normalization, twice, SENT, RAW_TRIALS)
     assert found.status == "fault"
     assert [each.status for each in run(missing_normalization, twice, SENT, RAW_TRIALS)] == ["ruled-out"]
+
+
+def in_own_units(below: float = 1.0, beyond: float = 1.0) -> Evidence:
+    """Columns in units of their own, where training standardised them: few are beyond it."""
+    ones = (0.0, 1.0)
+    scales = [
+        ((below * 0.5, 0.15), 0.0),
+        ((below * 1.0, 0.002), 0.0),
+        ((below * 16.0, 5.0), beyond),
+        ((0.3, 0.06), 0.0),
+    ]
+    wine = comparison(place((0.5, 0.1), ones, 0.8, 0.0, (0.0, 0.0)), *RAW.inputs[0].fits)
+    places = [
+        place(sent, ones, 0.8, outside, (0.0, 0.0)).model_copy(update={"name": str(at)})
+        for at, (sent, outside) in enumerate(scales)
+    ]
+    return wine.model_copy(update={"inputs": [wine.inputs[0].model_copy(update={"places": places})]})
+
+
+def test_columns_in_their_own_units_are_raw_though_most_lie_within_trainings_range():
+    (found,) = run(missing_normalization, in_own_units(), SENT, RAW_TRIALS)
+    assert found.status == "fault"
+
+
+def test_columns_below_zero_or_all_within_training_are_not_taken_for_raw_ones():
+    for other in (in_own_units(below=-1.0), in_own_units(beyond=0.0)):
+        assert [each.status for each in run(missing_normalization, other, SENT, RAW_TRIALS)] == ["ruled-out"]
+
+
+def test_numbers_that_fit_with_their_bytes_turned_are_another_encoding_and_not_another_scale():
+    turned = Preparation(name="with the bytes of each int16 turned", kinds=["swap bytes"], number="int16")
+    fits = (Fit(preparation=turned, of="requests", apart=0.05), *RAW.inputs[0].fits)
+    profile = comparison(place((400.0, 100.0), (0.0, 1.0), 1.0, 1.0, (0.0, 0.0)), *fits)
+    (found,) = run(wrong_encoding, profile, SENT, RAW_TRIALS)
+    assert found.status == "fault"
+    assert [each.status for each in run(missing_normalization, profile, SENT, RAW_TRIALS)] == ["ruled-out"]
 
 
 def test_exchanged_columns_are_no_matter_of_scale():

@@ -53,6 +53,28 @@ def test_ids(what, expected, cause):
     assert after({"x": np.array([[7, 300, 0, 0]])}, what) == ([expected], cause)
 
 
+@pytest.mark.parametrize(
+    ("what", "expected"),
+    [
+        ("without accents", "<b>Creme&amp;</b>"),
+        ("without markup", "Crème&amp;"),
+        ("with HTML entities unescaped", "<b>Crème&</b>"),
+        ("in lower case, without markup", "crème&amp;"),
+    ],
+)
+def test_texts_that_are_cleaned_on_the_way(what, expected):
+    found, cause = after(texts(["<b>Crème&amp;</b>".encode()]), what)
+    assert (found, cause) == ([[expected.encode()]], "preprocessing/missing-tokenization")
+
+
+def test_bytes_of_numbers_that_are_turned_on_the_way():
+    numbers = np.array([1, -2, 300], "<i2")
+    (row,), cause = after(texts([numbers.tobytes()]), "with the bytes of its numbers of 16 bits turned")
+    assert (row, cause) == ([numbers.astype(">i2").tobytes()], "preprocessing/wrong-encoding")
+    (row,), cause = after({"x": numbers[None]}, "with the bytes of each number turned")
+    assert (row, cause) == (numbers.byteswap().tolist(), "preprocessing/wrong-encoding")
+
+
 def test_every_word_unknown_keeps_their_number_and_the_padding():
     (row,), cause = after(texts([b"two words", b""]), "with every word unknown")
     assert (len(row[0].split()), row[1], cause) == (2, b"", "preprocessing/wrong-vocabulary")

@@ -86,6 +86,12 @@ class EndpointState(Evidence):
         """The versions that are AVAILABLE, newest first."""
         return sorted((each.version for each in self.versions if each.state == "AVAILABLE"), reverse=True)
 
+    @property
+    def refused(self) -> CallOutcome | None:
+        """A call that was refused for want of credentials, where all predict calls were, or all calls; else None."""
+        calls = self.outcomes("predict") or self.calls
+        return calls[0] if calls and all(call.code in REFUSED_ACCESS for call in calls) else None
+
     def why_down(self) -> str:
         """Why the endpoint serves nothing; empty where it does."""
         calls = self.outcomes("predict")

@@ -5,7 +5,7 @@ from statistics import median
 from unstuck.doctor.evidence.profile import Fit, InputComparison, PlaceComparison
 
 CASTS = frozenset({
-    "cast to integers", "rounded to integers", "rounded down to integers", "bytes in the other order",
+    "cast to integers", "rounded to integers", "rounded down to integers",
     "quantised to 8 bits, signed", "quantised to 8 bits, unsigned", "the bits of a float read as an integer",
     "the bits of a half float read as an integer",
 })  # fmt: skip
@@ -15,6 +15,7 @@ BYTE = 100  # the least span of whole numbers that fill a byte
 MANY = 20  # times as many different values
 AGAIN = 0.1  # of the values, that come again where a byte holds them
 ENOUGH = 20  # rows
+TURNED = 0.2  # the distance from which numbers may have their bytes turned
 
 
 def trained_whole(each: InputComparison) -> float:
@@ -36,6 +37,16 @@ def best_cast(each: InputComparison) -> Fit | None:
         return None
     coarse = median(place.reference.std for place in each.places) * STEP < 1
     return fit if coarse and fit.apart <= 0.6 * each.apart else None
+
+
+def turned_bytes(each: InputComparison) -> Fit | None:
+    """The fit of numbers whose bytes are turned, which brings them onto the reference; None where it does not."""
+    found = [fit for fit in each.fits if fit.preparation.kinds == ["swap bytes"]]
+    fit = min(found, key=lambda fit: fit.apart, default=None)
+    if fit is None or each.reference == "graph" or each.rows < ENOUGH or each.apart < TURNED:
+        return None
+    by_chance = 1.36 * ((each.rows + each.reference_rows) / max(1, each.rows * each.reference_rows)) ** 0.5
+    return fit if fit.apart <= min(max(0.15, by_chance), each.apart / 2) else None
 
 
 def is_quantised(each: InputComparison) -> bool:

@@ -41,6 +41,7 @@ _KINDS: tuple[Kind, ...] = (
 )  # fmt: skip
 NEAR_ZERO = 1e-3
 TINY = 1e-6
+LITTLE = 0.01  # of movement between scores, which a softmax makes no more of
 APART = 12.0  # between two scores, from which softmax says 0 and 1
 SOME = 0.01  # of the elements: more than a freak
 
@@ -193,6 +194,8 @@ class _Reading:
         return "unknown"
 
     def _squashed(self, tensor: TensorFacts, alive: list[TensorFacts]) -> Kind:
+        if self._barely_moves(tensor, alive) and not any(self._by_equal_weights(each) for each in alive):
+            return "collapsed"
         if tensor.op in ("Softmax", "LogSoftmax") and all(
             each.level <= TINY * max(each.magnitude, 1.0) for each in alive
         ):
@@ -205,6 +208,11 @@ class _Reading:
             return "dead"
         pinned = tensor.op == "Softmax" or max(abs(tensor.minimum), abs(tensor.maximum)) > 0.95 or tensor.maximum < 0.05
         return "saturated" if pinned else ("collapsed" if self._loose else "unknown")
+
+    def _barely_moves(self, tensor: TensorFacts, alive: list[TensorFacts]) -> bool:
+        """Whether a softmax moves, by more than its precision, as little as the scores that it is given."""
+        scores = max((each.spread for each in alive), default=0.0)
+        return self._loose and tensor.alive and tensor.op in ("Softmax", "LogSoftmax") and scores <= LITTLE
 
     def _drowned(self, tensor: TensorFacts, alive: list[TensorFacts]) -> Kind:
         """Of a sum in which what varies is lost: what varies is tiny, or the constant part is huge."""

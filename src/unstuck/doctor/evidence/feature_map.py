@@ -102,6 +102,7 @@ class ExampleKeys(Evidence):
 
     Attributes:
         input: that holds the tf.Examples.
+        source: whose they were: ``requests``, or ``golden``.
         rows: how many were looked at.
         absent: keys that the parser looks for and none has.
         unread: keys that all have and no parser looks for.
@@ -109,6 +110,7 @@ class ExampleKeys(Evidence):
     """
 
     input: str
+    source: str = "requests"
     rows: int
     absent: list[str] = []
     unread: list[str] = []

@@ -55,6 +55,7 @@ class Moved(Evidence):
         apart_moved: the worst misfit once rearranged.
         is_layout: axes or channels of a tensor, not columns of a feature vector.
         order: for each element or feature, the place in training that its values are of; empty where it is long.
+        moves: how far the answers move once the features are put in order, of their range; None where not tried.
     """
 
     input: str
@@ -64,6 +65,7 @@ class Moved(Evidence):
     apart_moved: float
     is_layout: bool = False
     order: list[int] = []
+    moves: float | None = None
 
 
 class FeatureProfile(Evidence):

@@ -51,10 +51,11 @@ class ModelGraph(Evidence):
     Attributes:
         load_error: why the framework cannot load the model; empty where it can.
         missing_files: files that the model names and that are not there, or are empty.
+        stand_ins: by file that the model names, what is there in its place: a pointer, an error page.
         inputs, outputs: ``dtype shape`` by alias.
         reaches: by output alias, the input aliases that it depends on.
-        valueless: by input alias, the nodes whose results do not depend on the input's values (``ZerosLike``), where
-            all of its ways end at such nodes.
+        valueless: by input alias, the nodes that take its shape, not its values (``ZerosLike``), where it reaches no
+            output; what was computed of the input before is none of it.
         unfed: placeholders with a default that no signature input feeds, and that an output depends on.
         training_norms: batch normalisations that use the statistics of the batch, by node.
     """
@@ -62,6 +63,7 @@ class ModelGraph(Evidence):
     signature: str
     load_error: str = ""
     missing_files: list[str] = []
+    stand_ins: dict[str, str] = {}
     inputs: dict[str, str] = {}
     outputs: dict[str, str] = {}
     reaches: dict[str, list[str]] = {}

@@ -8,6 +8,15 @@ from unstuck.doctor.evidence.request_facts import InputFacts, RequestFacts
 
 _DIGITS = 9
 _TEXT_STEPS = frozenset({"lowercase", "uppercase", "strip", "remove_punctuation", "split"})
+_IN_PYTHON = {
+    "unquote_url": "urllib.parse.unquote_plus(text)",
+    "remove_markup": 're.sub(r"</?[A-Za-z!][^<>]*>", " ", text).strip()',
+    "unescape_html": "html.unescape(text)",
+    "remove_invisible": 'drop the characters of Unicode categories Cc and Cf, such as "\\ufeff"',
+    "compose_unicode": 'unicodedata.normalize("NFKC", text)',
+    "strip_accents": 'unicodedata.normalize("NFD", text), without the characters of category Mn',
+    "collapse_blanks": '" ".join(text.split())',
+}
 
 
 def pipeline(facts: RequestFacts, steps: Mapping[str, Sequence[str]]) -> str:
@@ -72,6 +81,12 @@ def text_steps(preparation: Preparation, facts: InputFacts, length: int) -> list
         steps.append(f'pad: {{length: {max(1, size)}, value: ""}}')
         steps.insert(0, "reshape: {shape: []}")
     return steps
+
+
+def in_words(preparation: Preparation) -> str:
+    """How the client does the steps of ``preparation`` that a pipeline has not; empty where it has them all."""
+    said = [f"{kind.replace('_', ' ')}: {_IN_PYTHON[kind]}" for kind in preparation.kinds if kind in _IN_PYTHON]
+    return f" ({'; '.join(said)})" if said else ""
 
 
 def _raw(facts: InputFacts) -> str:

@@ -21,6 +21,7 @@ class Preparation(Evidence):
         factor, offset: of ``affine``: x * factor + offset, one number for all places or one for each of the last
             dimension; ``offset`` is added before ``log`` and taken off after ``exp``.
         decode: of ``decode``, what is undone: ``base64``, ``hex``, …
+        number: of ``swap bytes``, the type that has them: ``int16``, ``float32``, …
     """
 
     name: str
@@ -28,6 +29,7 @@ class Preparation(Evidence):
     factor: list[float] = [1.0]
     offset: list[float] = [0.0]
     decode: str = ""
+    number: str = ""
 
 
 class Trial(Evidence):

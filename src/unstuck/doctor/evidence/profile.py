@@ -27,6 +27,12 @@ class Numbers(Evidence):
         return 1 - self.distinct / self.count if self.count else 0.0
 
     @property
+    def is_standardised(self) -> bool:
+        """Whether they were made to have mean 0 and deviation 1, or to fill 0 to 1 or -1 to 1."""
+        ends = (-0.01 <= self.minimum <= 0.05 or -1.01 <= self.minimum <= -0.95) and 0.95 <= self.maximum <= 1.01
+        return ends or (abs(self.mean) <= 0.25 and 0.75 <= self.std <= 1.3)
+
+    @property
     def is_normalised(self) -> bool:
         """Whether they look as if they had been normalised: around 0 with deviation near 1, or within -1..1."""
         centred = abs(self.mean) <= 1.0 and 0.2 <= self.std <= 3.0 and max(-self.minimum, self.maximum) <= 12.0

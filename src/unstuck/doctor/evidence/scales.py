@@ -5,7 +5,7 @@ from math import sqrt
 from statistics import median
 from typing import Literal
 
-from unstuck.doctor.evidence.casts import is_quantised
+from unstuck.doctor.evidence.casts import is_quantised, turned_bytes
 from unstuck.doctor.evidence.preparation import Trials
 from unstuck.doctor.evidence.profile import Fit, InputComparison, PlaceComparison, ProfileComparison
 
@@ -15,6 +15,8 @@ UNCOMPARED = "no input of numbers has training data, golden rows or a scaling in
 MATTERS = 0.05  # of the answers' range: less change of an answer is no consequence
 OWN = "to training's mean and deviation"  # the change that any two samples of one shape have
 MUCH, LITTLE = 4.0, 0.1  # ratios of deviations
+NEARLY_ALL = 0.9
+MANY_PLACES, MANY_ROWS = 3, 20
 SHAPED = 0.25  # the distance from which two samples have other shapes
 
 
@@ -61,7 +63,7 @@ def _off_the_graph(each: InputComparison) -> int:
 
 def _mismatch(each: InputComparison, trials: Trials | None) -> Mismatch | None:
     found = _of_graph(each) if each.reference == "graph" else _of_reference(each)
-    if found is None:
+    if found is None or turned_bytes(each) is not None:
         return None
     fit, direction, confidence = found
     changed = _changed(each.input, fit, trials)
@@ -96,7 +98,8 @@ def _of_reference(each: InputComparison) -> tuple[Fit, Direction, float] | None:
     if not off or each.exchanged or 3 * len(off) < len(each.places):
         return None
     limit = min(0.45, SHAPED + 0.7 * noise(each.rows, each.reference_rows))
-    repairs = [fit for fit in each.fits if fit.repair is not None and fit.apart <= min(limit, 0.6 * each.apart)]
+    scales = [fit for fit in each.fits if fit.preparation.kinds != ["swap bytes"]]
+    repairs = [fit for fit in scales if fit.repair is not None and fit.apart <= min(limit, 0.6 * each.apart)]
     if not repairs:
         return None
     best = min(repairs, key=lambda fit: fit.apart)
@@ -120,9 +123,27 @@ def _is_far(each: InputComparison, off: list[PlaceComparison], direction: Direct
     if median(place.outside for place in off) >= 0.5:
         return True
     if direction == "missing":
+        if _in_own_units(each, off):
+            return True
         return median(place.ratio for place in off) >= MUCH and median(place.outside for place in off) >= 0.3
     narrow = len(off) == len(each.places) >= 3 and max(place.ratio for place in off) <= LITTLE
     return narrow and each.rows >= 30 and fit.apart <= 0.2
+
+
+def _in_own_units(each: InputComparison, off: list[PlaceComparison]) -> bool:
+    """Whether training standardised every place, and most hold what they are measured in: each its own size.
+
+    Some are far beyond training, which no part of its rows is; few are below zero, as the mean of what was
+    standardised twice is.
+    """
+    if 3 * len(off) < 2 * len(each.places) or len(off) < MANY_PLACES or each.rows < MANY_ROWS:
+        return False
+    if not all(place.reference.is_standardised for place in each.places):
+        return False
+    beyond = sum(place.outside >= NEARLY_ALL for place in off)
+    sizes = [place.requests.std for place in off]
+    below = sum(place.requests.mean < 0 for place in off)
+    return 4 * beyond >= len(off) and max(sizes) >= MUCH * min(sizes) and 3 * below <= len(off)
 
 
 def _direction(off: list[PlaceComparison]) -> Direction:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from unstuck.doctor.evidence.base import Evidence
 
 MUCH_LARGER = 4.0
+CENTRED = "synthetic centred"  # drawn around what the graph takes off
 LOOSE = 1e-3  # of a tensor's magnitude: less movement is next to none
 
 
@@ -138,10 +139,13 @@ class VariationTrace(Evidence):
         """The pools that show what the model does on inputs that it may get.
 
         Known ones where there are any; else requests and drawn ones, but for those drawn far larger than the requests.
+        Where the graph itself takes a centre off its inputs, those drawn elsewhere show nothing beside requests.
         """
         ran = [each for each in self.pools if not each.failed and each.rows > 1 and each.inputs_vary]
         known = [each for each in ran if each.pool in ("training", "golden", "profile")]
         requests = next((each for each in ran if each.pool == "requests"), None)
         if known or requests is None:
             return known or ran
+        if centred := [each for each in ran if each.pool == CENTRED]:
+            return [requests, *centred]
         return [each for each in ran if "wide" not in each.pool and not each.is_larger_than(requests)]

@@ -6,8 +6,16 @@ from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from unstuck.client.failures import Unreachable, UnreadableAnswer
+from unstuck.core.signatures import DEFAULT_SIGNATURE, Signature
 from unstuck.doctor.endpoint import Answer, Endpoint
-from unstuck.doctor.evidence.answers import TIMEOUT, UNREACHABLE, CallOutcome, EndpointState, VersionState
+from unstuck.doctor.evidence.answers import (
+    REFUSED_ACCESS,
+    TIMEOUT,
+    UNREACHABLE,
+    CallOutcome,
+    EndpointState,
+    VersionState,
+)
 from unstuck.doctor.evidence.base import NotRun
 from unstuck.doctor.experiments.sending import MAX_MESSAGE, Sendable, outcome, sendables
 from unstuck.doctor.lab import Lab
@@ -23,7 +31,10 @@ RECONNECT_PAUSE_S = 1.0
 def serving(lab: Lab) -> Endpoint:
     """The endpoint, if it answers predict calls at all. Raises NotRun where there is none, or it does not."""
     endpoint = lab.endpoint
-    predicts = lab.find(EndpointState).outcomes("predict")
+    state = lab.find(EndpointState)
+    predicts = state.outcomes("predict")
+    if state.refused:
+        raise NotRun("the endpoint refuses access")
     if not predicts:
         raise NotRun("the endpoint could not be asked: nothing to send is known")
     if all(call.is_server_failure for call in predicts):
@@ -49,6 +60,8 @@ def run(lab: Lab) -> EndpointState:
         described, metadata = _timed("metadata", endpoint.metadata)
         calls.append(described)
     answers = list(_predicts(lab, endpoint, hangs=told.code == TIMEOUT))
+    if not answers and all(call.code in REFUSED_ACCESS for call in calls):
+        answers = [endpoint.predict(Signature(DEFAULT_SIGNATURE, {}, {}), {})]  # a proxy may let nothing else through
     predicts = [outcome("predict", answer) for answer in answers]
     calls += predicts
     return EndpointState(

@@ -13,7 +13,7 @@ from unstuck.doctor.experiments.example_features import packing, unpacked
 from unstuck.doctor.experiments.explaining import Matcher, Run
 from unstuck.doctor.experiments.running import ModelRunner, stack
 from unstuck.doctor.experiments.transformations import Arrays
-from unstuck.doctor.lab import Lab, spread
+from unstuck.doctor.lab import Lab, Row, spread
 from unstuck.errors import UnstuckError
 
 ROWS = 40
@@ -24,18 +24,27 @@ MOST = 16  # keys
 
 def run(lab: Lab) -> ExampleKeys:
     """Raises NotRun where there is no model, or what it takes are no tf.Examples of one form."""
-    rows = spread(lab.request_rows, ROWS)
+    source, known = _rows(lab)
+    rows = spread(known, ROWS)
     batch = stack(rows) if len(lab.signature.inputs) == 1 else {}
     features = unpacked(batch) if batch else None
     if not features:
-        raise NotRun("the requests are no tf.Examples, or not of one form")
+        raise NotRun(f"the {source} are no tf.Examples, or not of one form")
     (alias,) = batch
     read = list(dict.fromkeys(_read(lab)))
     absent = [key for key in read if key not in features][:MOST]
     unread = [key for key in features if key not in read][:MOST]
     runner = packing(ModelRunner(lab.model, lab.signature), alias)
     renamed = list(_renamed(runner, features, absent, unread))
-    return ExampleKeys(input=alias, rows=len(rows), absent=absent, unread=unread, renamed=renamed)
+    return ExampleKeys(input=alias, source=source, rows=len(rows), absent=absent, unread=unread, renamed=renamed)
+
+
+def _rows(lab: Lab) -> tuple[str, list[Row]]:
+    """What is sent, or else what is known to be answered."""
+    try:
+        return "requests", lab.request_rows
+    except NotRun:
+        return "golden", lab.golden_rows
 
 
 def _read(lab: Lab) -> Iterator[str]:

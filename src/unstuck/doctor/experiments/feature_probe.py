@@ -24,7 +24,7 @@ from unstuck.doctor.lab import Lab, Row, spread
 POOL = 48  # rows that other values are taken from
 BASES = 6
 MAX_FEATURES = 64
-MAX_CHANNELS = 4  # of a picture or a sequence, each a feature
+MAX_CHANNELS, MODEL_CHANNELS = 4, 16  # of a picture or a sequence, each a feature; of the model, calls cost little
 CALLS = 110
 MIN_GOLDEN = 16  # where chance gives a rank correlation of 0.6 once in 70 times
 STILL = 1e-6  # of the answers' magnitude
@@ -48,7 +48,7 @@ def of_model(lab: Lab) -> Sensitivity:
     base = runner(pool.bases)
     if not base:
         raise NotRun("the model cannot run the rows")
-    features, left_out = _features(lab, pool)
+    features, left_out = _features(lab, pool, MODEL_CHANNELS)
     residuals, golden_rows = _residuals(lab, runner, features)
     return Sensitivity(
         source=pool.source,
@@ -76,7 +76,7 @@ def of_endpoint(lab: Lab) -> EndpointSensitivity:
     if not base:
         raise NotRun("the endpoint does not answer single rows")
     runner.learn(pool.bases, base)
-    features, left_out = _features(lab, pool)
+    features, left_out = _features(lab, pool, MAX_CHANNELS)
     each = BASES if runner.in_batches else max(1, min(BASES, runner.calls_left // (3 * max(1, len(features)))))
     return EndpointSensitivity(
         source=pool.source,
@@ -114,13 +114,13 @@ def _alike(rows: Sequence[Row]) -> list[Row]:
     return [row for row in rows if {alias: np.shape(values) for alias, values in row.items()} == shapes]
 
 
-def _features(lab: Lab, pool: _Pool) -> tuple[list[Feature], int]:
+def _features(lab: Lab, pool: _Pool, channels: int) -> tuple[list[Feature], int]:
     """Whole inputs, and the columns of feature vectors; and how many were left out."""
     found: list[Feature] = []
     for group in groups(pool.bases, names_of(lab)):
         whole = group.features[0].column is None
         is_numbers = pool.bases[group.features[0].input].dtype.kind == "f"
-        if whole or (is_numbers and (not group.is_tensor or len(group.features) <= MAX_CHANNELS)):
+        if whole or (is_numbers and (not group.is_tensor or len(group.features) <= channels)):
             found += group.features
     wholes = [feature for feature in found if feature.column is None]
     columns = [feature for feature in found if feature.column is not None]

@@ -7,6 +7,7 @@ import numpy as np
 
 from unstuck.doctor.evidence.base import NotRun
 from unstuck.doctor.evidence.feature_profile import ColumnProfile, Copied, FeatureProfile, Moved
+from unstuck.doctor.experiments.exchanging import FIT, exchanged, put_right
 from unstuck.doctor.experiments.naming import names_of
 from unstuck.doctor.experiments.running import stack
 from unstuck.doctor.experiments.tensor_profile import moved_axes
@@ -18,8 +19,8 @@ MAX_COLUMNS = 256
 MIN_ROWS = 10
 CHANCE = 1.95  # times sqrt(1/n + 1/m): what chance lets two samples of one distribution be apart, once in a thousand
 MISFIT = 1.25  # of what chance allows: another distribution
-FIT = 1.0
-BETTER = 2.0  # times, that the exchange must fit better
+MAX_PLACES = 64  # of a whole input
+MAX_VALUES = 10_000  # of a feature, that different ones are counted of
 MIN_KINDS = 5  # different values: flags of which two shift are often alike
 DEFAULTS = (0.0, -1.0)
 EXACT = 1e-4  # of the deviation: the mean itself
@@ -45,10 +46,12 @@ def run(lab: Lab) -> FeatureProfile:
             for at, feature in enumerate(group.features)
             if feature in named
         ]
-        if group.is_tensor or len(named) < len(group.features):
+        if group.is_tensor:
             continue
         copied += _copied(group.features, requests, training, apart)
-        moved += _swapped(group.features, apart, training)
+        if takes := exchanged(_candidates(group.features, apart, training), apart):
+            moves = put_right(lab, group, takes, requests)
+            moved.append(_moved(group.features, takes, apart).model_copy(update={"moves": moves}))
     for alias in requests:
         moved += moved_axes(alias, requests[alias], training[alias])
     return FeatureProfile(
@@ -85,6 +88,18 @@ def _flat(feature: Feature, batch: Mapping[str, Array]) -> Array:
     return values.reshape(len(values), -1)[:, 0] if values.size else values
 
 
+def _rows(feature: Feature, batch: Mapping[str, Array]) -> Array:
+    values = feature.of(batch)
+    return values.reshape(len(values), -1)
+
+
+def _apart(one: Feature, other: Feature, requests: Mapping[str, Array], training: Mapping[str, Array]) -> float:
+    """Of whole inputs with several places, the worst of the first ones."""
+    sent, trained = _rows(one, requests), _rows(other, training)
+    places = range(min(sent.shape[1], MAX_PLACES if one.column is None else 1))
+    return max((apart_of(sent[:, at], trained[:, at]) for at in places), default=0.0)
+
+
 def apart_of(one: Array, other: Array) -> float:
     """The Kolmogorov-Smirnov distance of two samples, in units of what chance allows. Text: of how often each came."""
     if one.dtype.kind not in "fiub" or other.dtype.kind not in "fiub":
@@ -117,27 +132,26 @@ def _misfits(
     found: dict[tuple[int, int], float] = {}
     bad: list[int] = []
     for at, feature in enumerate(features):
-        found[at, at] = apart_of(_flat(feature, requests), _flat(feature, training))
+        found[at, at] = _apart(feature, feature, requests, training)
         if found[at, at] > FIT:
             bad.append(at)
     for one in bad:
         for other in bad:
-            found[one, other] = apart_of(_flat(features[one], requests), _flat(features[other], training))
+            found[one, other] = _apart(features[one], features[other], requests, training)
     return found
 
 
 def _column(
     feature: Feature, requests: Mapping[str, Array], training: Mapping[str, Array], apart: float
 ) -> ColumnProfile:
-    sent, trained = _flat(feature, requests), _flat(feature, training)
-    is_constant = len({repr(each) for each in sent.tolist()}) == 1
+    sent, trained = (feature.of(batch).ravel() for batch in (requests, training))
     found = ColumnProfile(
         feature=feature.name,
         input=feature.input,
         apart=apart,
-        trained_distinct=len({repr(each) for each in trained.tolist()}),
+        trained_distinct=len(np.unique(trained[:: 1 + trained.size // MAX_VALUES])),
     )
-    if not is_constant:
+    if not _is_constant(sent):
         return found
     value = sent[0]
     same = np.asarray(trained == value)
@@ -148,6 +162,11 @@ def _column(
             "trained_share": float(same.mean()),
         }
     )
+
+
+def _is_constant(values: Array) -> bool:
+    """Zeros of either sign are one value, and so are numbers that are none."""
+    return bool(values.size) and bool(np.all((values == values[0]) | (values != values) & (values[0] != values[0])))
 
 
 def _is_default(value: object, trained: Array) -> bool:
@@ -167,14 +186,14 @@ def _copied(
     training: Mapping[str, Array],
     apart: Mapping[tuple[int, int], float],
 ) -> Iterator[Copied]:
-    values = [_flat(feature, requests) for feature in features]
+    values = [_rows(feature, requests) for feature in features]
     distinct = [_kinds(column) for column in values]
     for one in range(len(features)):
         for other in range(one + 1, len(features)):
             if distinct[one] < 2 or bool(np.any(values[one] != values[other])):
                 continue
-            first, second = _flat(features[one], training), _flat(features[other], training)
-            same = float(np.mean([a == b for a, b in zip(first.tolist(), second.tolist(), strict=True)]))
+            first, second = _rows(features[one], training), _rows(features[other], training)
+            same = float(np.asarray(first == second).all(axis=1).mean())
             original, copy = (one, other) if apart[one, one] <= apart[other, other] else (other, one)
             yield Copied(
                 original=features[original].name,
@@ -187,40 +206,29 @@ def _copied(
             )
 
 
-def _swapped(
+def _candidates(
     features: Sequence[Feature], apart: Mapping[tuple[int, int], float], training: Mapping[str, Array]
-) -> Iterator[Moved]:
-    """Features that do not fit their own training values, and each fit exactly one another's."""
-    bad = [
+) -> list[int]:
+    """Features that do not fit their own training values."""
+    return [
         at
         for at, feature in enumerate(features)
         if apart[at, at] > MISFIT and len(set(_flat(feature, training).tolist())) >= MIN_KINDS
     ]
-    takes: dict[int, int] = {}
-    for one in bad:
-        fitting = [other for other in bad if other != one and apart[one, other] <= FIT]
-        if len(fitting) == 1:
-            takes[one] = fitting[0]
-    closed = set(takes) & set(takes.values())
-    while any(takes[one] not in closed for one in closed):
-        closed = {one for one in closed if takes[one] in closed} & {
-            takes[one] for one in closed if takes[one] in closed
-        }
-    if len(closed) < 2 or len({takes[one] for one in closed}) < len(closed):
-        return
-    as_is, exchanged = min(apart[at, at] for at in closed), max(apart[at, takes[at]] for at in closed)
-    if as_is < BETTER * exchanged:
-        return
-    order = [takes[at] if at in closed else at for at in range(len(features))]
-    yield Moved(
-        input=", ".join(dict.fromkeys(features[at].input for at in sorted(closed))),
-        features=[features[at].name for at in sorted(closed)],
-        what=", ".join(f"{features[at].name} holds the values of {features[takes[at]].name}" for at in sorted(closed)),
-        apart=as_is,
-        apart_moved=exchanged,
+
+
+def _moved(features: Sequence[Feature], takes: Mapping[int, int], apart: Mapping[tuple[int, int], float]) -> Moved:
+    order = [takes.get(at, at) for at in range(len(features))]
+    return Moved(
+        input=", ".join(dict.fromkeys(features[at].input for at in sorted(takes))),
+        features=[features[at].name for at in sorted(takes)],
+        what=", ".join(f"{features[at].name} holds the values of {features[takes[at]].name}" for at in sorted(takes)),
+        apart=min(apart[at, at] for at in takes),
+        apart_moved=max(apart[at, takes[at]] for at in takes),
         order=order if len(order) <= 64 else [],
     )
 
 
 def _kinds(values: Array) -> int:
-    return len({repr(each) for each in values.tolist()})
+    """How many different rows."""
+    return len({row.tobytes() if row.dtype != object else repr(row.tolist()) for row in values})

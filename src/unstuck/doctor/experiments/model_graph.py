@@ -7,14 +7,19 @@ import numpy as np
 
 from unstuck.core.inspection import Table
 from unstuck.core.signatures import Tensor
-from unstuck.core.tracing import TracedGraph
+from unstuck.core.tracing import TracedGraph, TracedNode
 from unstuck.doctor.evidence.model_graph import ModelGraph, TableFacts, WeightFacts
+from unstuck.doctor.experiments.stand_ins import stand_in
 from unstuck.doctor.lab import Lab
 from unstuck.errors import LoadFailed
 
 # Their results depend on the shape or the type of what they are given, not on its values.
 VALUELESS = frozenset(
     {"Shape", "ShapeN", "Size", "Rank", "ZerosLike", "OnesLike", "BroadcastArgs", "BroadcastGradientArgs", "NoOp"}
+)
+# What they give is what they are given, in another form.
+FORM_ONLY = frozenset(
+    {"Identity", "IdentityN", "Cast", "Reshape", "ExpandDims", "Squeeze", "Transpose", "StridedSlice", "Placeholder"}
 )
 
 
@@ -31,6 +36,7 @@ def run(lab: Lab) -> ModelGraph:
     return ModelGraph(
         signature=signature.name,
         missing_files=_missing(model.path, model.inspection.tables),
+        stand_ins=_stand_ins(model.path, model.inspection.tables),
         inputs={alias: str(spec) for alias, spec in signature.inputs.items()},
         outputs={alias: str(spec) for alias, spec in signature.outputs.items()},
         reaches=reaches(graph),
@@ -57,10 +63,15 @@ def run(lab: Lab) -> ModelGraph:
 
 def _unloadable(lab: Lab, error: LoadFailed) -> ModelGraph:
     try:
-        missing = _missing(lab.model.path, lab.model.inspection.tables)
+        path, tables = lab.model.path, lab.model.inspection.tables
     except LoadFailed:
-        missing = []
-    return ModelGraph(signature=lab.question.signature, load_error=error.message, missing_files=missing)
+        return ModelGraph(signature=lab.question.signature, load_error=error.message)
+    return ModelGraph(
+        signature=lab.question.signature,
+        load_error=error.message,
+        missing_files=_missing(path, tables),
+        stand_ins=_stand_ins(path, tables),
+    )
 
 
 def reaches(graph: TracedGraph) -> dict[str, list[str]]:
@@ -76,19 +87,21 @@ def reaches(graph: TracedGraph) -> dict[str, list[str]]:
 
 
 def _valueless(graph: TracedGraph) -> dict[str, list[str]]:
+    """Inputs of which only the shape is taken, of the input itself: of what was computed of it, it is an accident."""
     reached = {alias for aliases in reaches(graph).values() for alias in aliases}
     found: dict[str, list[str]] = {}
     for alias, tensor in graph.inputs.items():
-        if alias in reached:
-            continue
         carried = {tensor.split(":")[0]}
+        takers: list[TracedNode] = []
         for node in graph.nodes:
             if carried.isdisjoint(each.split(":")[0] for each in node.inputs):
                 continue
-            if node.op in VALUELESS:
-                found.setdefault(alias, []).append(node.name)
-            else:
+            if node.op in FORM_ONLY:
                 carried.add(node.name)
+            else:
+                takers.append(node)
+        if takers and alias not in reached and all(node.op in VALUELESS for node in takers):
+            found[alias] = [node.name for node in takers]
     return found
 
 
@@ -109,12 +122,17 @@ def _layers(graph: TracedGraph) -> Mapping[str, str]:
 
 
 def _missing(path: Path, tables: Iterable[Table]) -> list[str]:
-    found: list[str] = []
-    for table in tables:
-        file = path / "assets" / table.source
-        if table.source and " " not in table.source and (not file.is_file() or not file.stat().st_size):
-            found.append(table.source)
-    return sorted(set(found))
+    files = _files(path, tables)
+    return sorted(name for name, file in files.items() if not file.is_file() or not file.stat().st_size)
+
+
+def _stand_ins(path: Path, tables: Iterable[Table]) -> dict[str, str]:
+    return {name: what for name, file in sorted(_files(path, tables).items()) if (what := stand_in(file))}
+
+
+def _files(path: Path, tables: Iterable[Table]) -> dict[str, Path]:
+    """The assets that tables are read from, by name."""
+    return {each.source: path / "assets" / each.source for each in tables if each.source and " " not in each.source}
 
 
 def _weight(name: str, layer: str, value: Tensor) -> WeightFacts:

@@ -9,6 +9,7 @@ import numpy as np
 from unstuck.doctor.evidence.base import NotRun
 from unstuck.doctor.evidence.replay import Kind
 from unstuck.doctor.experiments.input_scaling import input_scaling
+from unstuck.doctor.experiments.preparing import swapped
 from unstuck.doctor.experiments.transformations import Array, Arrays, Batch, Hypothesis, changed
 from unstuck.doctor.lab import Lab
 from unstuck.errors import UnstuckError
@@ -29,6 +30,7 @@ CASTS: Mapping[str, Change] = {
     "rounded to integers": np.round,
     "cast to bytes": lambda x: x.astype(np.int64).astype(np.uint8),
     "in half precision": lambda x: x.astype(np.float16),
+    "with the bytes of each number turned": lambda x: swapped(x, x.dtype.name),
 }
 
 

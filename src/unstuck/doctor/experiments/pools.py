@@ -6,6 +6,7 @@ import numpy as np
 
 from unstuck.core.tracing import Traceable, TracedGraph, TracedNode
 from unstuck.doctor.evidence.base import NotRun
+from unstuck.doctor.evidence.variation import CENTRED
 from unstuck.doctor.experiments.drawing import draw
 from unstuck.doctor.lab import Lab, Row
 from unstuck.errors import UnstuckError
@@ -43,7 +44,7 @@ def drawn_pools(lab: Lab, traced: Traceable, graph: TracedGraph) -> Iterator[tup
         centred = _centres(traced, graph, signature.name)
         if centred:
             rows = draw(signature, DRAWN, SEED, "normal", words[:2000], ids)
-            yield "synthetic centred", [_moved(row, centred) for row in rows]
+            yield CENTRED, [_moved(row, centred) for row in rows]
     except NotRun:
         return
 
@@ -76,14 +77,15 @@ def _centres(traced: Traceable, graph: TracedGraph, signature: str) -> dict[str,
     """By float input, what the graph itself takes off and divides by at once: the mean and deviation of training."""
     found: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     for alias, tensor in graph.inputs.items():
-        first = _next(graph, tensor, frozenset({"Sub"}))
+        first = _next(graph, tensor, frozenset({"Sub", "AddV2"}))
         if first is None:
             continue
         second = _next(graph, f"{first.name}:0", frozenset({"RealDiv", "Mul"}))
         mean = _constant(traced, graph, signature, first.inputs[1])
         scale = _constant(traced, graph, signature, second.inputs[1]) if second else None
-        if mean is None:
+        if mean is None or (first.op == "AddV2" and second is None):
             continue
+        mean = -mean if first.op == "AddV2" else mean  # less a mean below zero
         spread = np.ones_like(mean) if scale is None else (1 / scale if second and second.op == "Mul" else scale)
         found[alias] = (mean, np.abs(np.nan_to_num(spread, posinf=1.0)))
     return found

@@ -17,6 +17,7 @@ from unstuck.doctor.evidence.preparation import Preparation
 from unstuck.doctor.experiments.cleaning import CLEANINGS
 
 Numbers = "np.ndarray[Any, np.dtype[np.float64]]"
+WIDTHS = (2, 4, 8)  # bytes of a number
 SPLITS = frozenset({"split", "characters", "word_pieces"})  # they change the shape
 _PUNCTUATION = string.punctuation.encode()
 _AROUND_WORDS = re.compile(r"(?<!\S)[^\w\s]+|[^\w\s]+(?!\S)")
@@ -51,7 +52,9 @@ def _number(preparation: Preparation, kind: str, values: Tensor) -> Tensor:
             found = np.exp(np.minimum(numbers, 80.0)) - offset
         elif kind == "quantise":
             found = np.clip(np.round(numbers * factor + offset), -128, 255)
-        elif kind in ("swap bytes", "bits", "half bits"):
+        elif kind == "swap bytes":
+            return swapped(values, preparation.number)
+        elif kind in ("bits", "half bits"):
             return _reread(values, kind)
         else:
             found = {"truncate": np.trunc, "round": np.round, "floor": np.floor}[kind](numbers)
@@ -59,13 +62,25 @@ def _number(preparation: Preparation, kind: str, values: Tensor) -> Tensor:
 
 
 def _reread(values: Tensor, kind: str) -> Tensor:
-    """Floats of which the bytes were taken in the other order, or for integers."""
-    singles = values.astype(np.float32)
+    """Floats of which the bytes were taken for integers."""
     if kind == "half bits":
         return values.astype(np.float16).view(np.uint16).astype(values.dtype)
-    if kind == "bits":
-        return singles.view(np.int32).astype(values.dtype)
-    return np.nan_to_num(singles.byteswap(), nan=0.0, posinf=0.0, neginf=0.0).astype(values.dtype)
+    return values.astype(np.float32).view(np.int32).astype(values.dtype)
+
+
+def swapped(values: Tensor, number: str) -> Tensor:
+    """Numbers with their bytes in the other order, as ``number`` holds them: ``int16``, ``float64``."""
+    turned = values.astype(number).byteswap()
+    return np.nan_to_num(turned, nan=0.0, posinf=0.0, neginf=0.0).astype(values.dtype)
+
+
+def _turned(width: int) -> Callable[[bytes], bytes]:
+    def done(text: bytes) -> bytes:
+        if not text or len(text) % width:
+            raise ValueError(f"its length is no multiple of {width}")
+        return np.frombuffer(text, f"u{width}").byteswap().tobytes()
+
+    return done
 
 
 def _each(change: Callable[[bytes], bytes], values: Tensor) -> Tensor:
@@ -157,4 +172,5 @@ DECODE: Mapping[str, Callable[[bytes], bytes]] = {
     "mojibake": _latin1,
     "utf-16": _utf16,
     "bytes-repr": _bytes_repr,
+    **{f"swapped-{8 * width}": _turned(width) for width in WIDTHS},
 }

@@ -8,6 +8,7 @@ from unstuck.core.signatures import Tensor, TensorSpec
 from unstuck.doctor.evidence.base import NotRun
 from unstuck.doctor.evidence.preparation import Preparation
 from unstuck.doctor.evidence.profile import Fit, InputComparison, Numbers, PlaceComparison, ProfileComparison
+from unstuck.doctor.experiments.byte_order import swaps
 from unstuck.doctor.experiments.input_scaling import input_scaling
 from unstuck.doctor.experiments.naming import names_of
 from unstuck.doctor.experiments.preparing import prepared
@@ -20,7 +21,7 @@ from unstuck.doctor.experiments.reference import (
     sent_rows,
     values_of,
 )  # fmt: skip
-from unstuck.doctor.lab import Lab
+from unstuck.doctor.lab import Lab, Row
 from unstuck.errors import UnstuckError
 
 MOST_FITS = 6
@@ -46,7 +47,27 @@ def run(lab: Lab) -> ProfileComparison:
         found.extend([each] if each else [])
     if not found:
         raise NotRun("no input of numbers has training data, golden rows or a scaling in the graph to compare with")
+    if known is not None:
+        found = _with_exchanged(found, sent, known[1])
     return ProfileComparison(signature=lab.signature.name, inputs=found)
+
+
+def _with_exchanged(
+    found: Sequence[InputComparison], sent: Sequence[Row], known: Sequence[Row]
+) -> list[InputComparison]:
+    """Marks the inputs that are off and hold what another of them held in training, which holds theirs or a third's."""
+    off = [each for each in found if each.off and each.reference != "graph"]
+
+    def fits(one: InputComparison, other: InputComparison) -> bool:
+        places = len(one.places)
+        if one.input == other.input or places != len(other.places):
+            return False
+        own, trained = by_place(values_of(sent, one.input), places), by_place(values_of(known, other.input), places)
+        return float(np.mean([distance(own[:, at], trained[:, at]) for at in range(places)])) <= FITS_OTHER
+
+    pairs = {(one.input, other.input) for one in off for other in off if fits(one, other)}
+    moved = {one for one, _ in pairs} & {other for _, other in pairs}
+    return [each.model_copy(update={"exchanged": True}) if each.input in moved else each for each in found]
 
 
 def numbers(values: Tensor) -> Numbers:
@@ -201,7 +222,6 @@ def _cast_fits(sent: "np.ndarray", known: "np.ndarray", chosen: Sequence[int]) -
         Preparation(name="rounded to integers", kinds=["round"]),
         Preparation(name="rounded down to integers", kinds=["floor"]),
         Preparation(name="quantised to 8 bits, signed", kinds=["quantise"], factor=[127 / largest]),
-        Preparation(name="bytes in the other order", kinds=["swap bytes"]),
         Preparation(name="the bits of a float read as an integer", kinds=["bits"]),
         Preparation(name="the bits of a half float read as an integer", kinds=["half bits"]),
     ]
@@ -211,8 +231,9 @@ def _cast_fits(sent: "np.ndarray", known: "np.ndarray", chosen: Sequence[int]) -
         changes.append(
             Preparation(name="quantised to 8 bits, unsigned", kinds=["quantise"], factor=[by], offset=[-low * by])
         )
-    for change in changes:
-        fit = _fit((change, "reference", None), sent, known, chosen)
+    tried: list[Change] = [(each, "requests", None) for each in swaps(sent)]
+    for change in [*tried, *((each, "reference", None) for each in changes)]:
+        fit = _fit(change, sent, known, chosen)
         if fit is not None:
             yield fit
 

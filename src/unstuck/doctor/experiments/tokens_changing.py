@@ -9,7 +9,7 @@ import orjson
 
 from unstuck.doctor.evidence.preparation import Kind as Change
 from unstuck.doctor.evidence.preparation import Preparation
-from unstuck.doctor.experiments.preparing import prepared
+from unstuck.doctor.experiments.preparing import DECODE, WIDTHS, prepared, swapped
 from unstuck.doctor.experiments.transformations import Array, Arrays, Hypothesis, changed, each_text
 
 UNKNOWN = b"\xef\xbf\xbdunknown"  # a word of no vocabulary
@@ -60,11 +60,17 @@ def _texts(alias: str, values: Array) -> Iterator[Hypothesis]:
     }
     for what, write in written.items():
         yield changed("cast", what, alias, each_text(write))
+    for width in WIDTHS:
+        if all(each and len(each) % width == 0 for each in values.ravel()):
+            what = f"with the bytes of its numbers of {8 * width} bits turned"
+            yield changed("cast", what, alias, each_text(DECODE[f"swapped-{8 * width}"]))
     yield changed("vocabulary", "with every word unknown", alias, each_text(_unknown))
 
 
 def _ids(alias: str, values: Array) -> Iterator[Hypothesis]:
     most = int(values.max(initial=0))
+    if values.dtype.itemsize > 1:
+        yield changed("cast", "with the bytes of each number turned", alias, lambda x: swapped(x, x.dtype.name))
     for by in SHIFTS:
         yield changed("vocabulary", f"with {by:+} on each id", alias, _shifted(by, keep_zero=False))
         yield changed("vocabulary", f"with {by:+} on each id but 0", alias, _shifted(by, keep_zero=True))

@@ -341,7 +341,7 @@ def _sums(numbers: "np.ndarray") -> "np.ndarray":
 def _level(numbers: "np.ndarray") -> float:
     if numbers.ndim == 0 or not numbers.size:
         return 0.0
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         return float(np.nan_to_num(np.ptp(numbers, axis=-1)).max(initial=0.0))
 
 

@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 
 from unstuck.doctor.evidence.request_facts import Writing
+from unstuck.doctor.experiments.byte_order import turned_width
 from unstuck.doctor.experiments.preparing import DECODE
 
 _MAGIC = {
@@ -33,6 +34,9 @@ def writings_of(texts: Sequence[bytes], reference: Sequence[bytes] | None) -> li
             contents = [each[1] for each in seen if each and each[0] == name]
             content = max(set(contents), key=contents.count)
             found.append(Writing(name=name, share=share, trained_share=trained, content=content))
+    width = turned_width(texts, reference) if reference else 0
+    if width:
+        found.append(Writing(name=f"swapped-{8 * width}", share=1.0, trained_share=0.0, content="numbers"))
     return found
 
 

@@ -40,8 +40,7 @@ from unstuck.doctor.evidence.replay import EndpointReplay, GoldenAtEndpoint, Gol
 from unstuck.doctor.mapped import by_answers, constants_sent, settled
 
 FIX = "Fill {features} from its own field: {what}. Let a missing field fail instead of being replaced."
-TRIALS = 3
-LUCK = 0.01
+TRIALS, LUCK = 3, 0.01
 RANKED = 0.6  # correlation of a feature with the golden answers' distance from the model's
 
 
@@ -58,7 +57,7 @@ def dropped_feature(
     keys: ExampleKeys | None,
 ) -> Iterator[Outcome]:
     outcomes = [*by_answers("mapping/dropped-feature", replay, golden, at_endpoint, FIX)]
-    explained = any(each is not None and each.best is not None for each in (replay, at_endpoint))
+    explained = any(each is not None and each.best for each in (replay, at_endpoint))
     is_stale = repeated is not None and repeated.replays and repeated.inconsistent
     if endpoint is not None and not explained and not is_stale:
         outcomes += _at_endpoint(endpoint, model, replay, at_endpoint)
@@ -66,8 +65,8 @@ def dropped_feature(
         outcomes += _in_model(model, wiring)
     if profile is not None:
         outcomes += constants_sent(profile, model or endpoint)
-    if keys is not None:
-        outcomes += _misnamed(keys)
+    if keys is not None and not (keys.source == "golden" and golden is not None and golden.is_right):
+        outcomes += _misnamed(keys, golden)
     yield from settled(outcomes, "there are no answers to compare, and no requests and training data")
 
 
@@ -101,7 +100,10 @@ def _at_endpoint(
             yield _silent(each, f"{len(endpoint.telling)} other features move them", 0.8 if proves else 0.4, proves)
 
 
-def _misnamed(keys: ExampleKeys) -> Iterator[Outcome]:
+def _misnamed(keys: ExampleKeys, golden: GoldenReplay | None) -> Iterator[Outcome]:
+    fix = "Name the feature {} in the client's tf.Examples, as the parser does."
+    if golden is not None and golden.wrong:
+        fix = "Export again with a parser that looks for {1!r}; until then, name the feature {0} in tf.Examples."
     for each in keys.renamed:
         if each.moves >= USED:
             yield Fault(
@@ -109,7 +111,7 @@ def _misnamed(keys: ExampleKeys) -> Iterator[Outcome]:
                 f"takes its default. They have {each.sent!r}, which nothing reads; renamed, the answers move by "
                 f"{each.moves:.2g} of their range.",
                 evidence={"rows": keys.rows, "absent": keys.absent, "unread": keys.unread, "moves": each.moves},
-                fix=f"Name the feature {each.wanted} in the client's tf.Examples, as the parser does.",
+                fix=fix.format(each.wanted, each.sent),
                 confidence=0.88,
                 location=Location(input=keys.input, feature=each.wanted),
             )

@@ -8,7 +8,8 @@ Why it happens
 
 How it decides
     Answers that are the reference's once one feature is given to both places. From requests and training data: two
-    features that are equal in all requests, over at least five values, and are not in training.
+    features, or whole inputs (vectors, texts), that are equal in all requests, over at least five values, and are not
+    in training.
 
 How to fix it
     Read the second feature from its own field.

@@ -12,7 +12,8 @@ How it decides
     reversals, rotations, blocks, and any map that steepest descent finds. A rearrangement that gives (almost) all
     answers to within a thousandth of their range, on rows where it matters, is proof. The reference is the local model
     for the endpoint's answers, and the golden answers for both. Without wrong answers, the requests' columns are
-    compared with training's: columns that do not fit their own and fit exactly each other's are swapped.
+    compared with training's: columns that do not fit their own, and each another's of them, are swapped, if the answers
+    move once they are put in order.
 
 How to fix it
     Concatenate, or name, the features in the order of training; in a pipeline file, ``concat`` fixes the order.
@@ -46,6 +47,7 @@ FIX = (
         "model/dead-activation",
         "model/collapsed",
         "preprocessing/missing-normalization",
+        "preprocessing/double-normalization",
         "mapping/duplicated-feature",
         "mapping/dropped-feature",
         "resources/stale-response",
@@ -100,16 +102,20 @@ def _by_profile(profile: FeatureProfile, used: FeatureEffects | None) -> Iterato
 
 def _moved(profile: FeatureProfile, found: Moved, used: FeatureEffects | None) -> Outcome:
     effects = [used.named(name) for name in found.features] if used else []
-    matters = not effects or any(each is not None and each.effect >= USED for each in effects)
+    is_used = not effects or any(each is not None and each.effect >= USED for each in effects)
+    matters = is_used if found.moves is None else found.moves >= USED
     kind = Fault if matters else Suspect
     return kind(
         why=f"In {profile.requests} request rows, {found.what}: as sent they are {found.apart:.1f} times farther from "
         f"training than chance allows, exchanged {found.apart_moved:.1f} times.",
-        evidence={"requests": profile.requests, "apart": found.apart, "apart_exchanged": found.apart_moved},
+        evidence={
+            "requests": profile.requests, "apart": found.apart, "apart_exchanged": found.apart_moved,
+            "answers_move_by": found.moves,
+        },
         fix=f"Send the features in training's order: {found.what}.",
-        confidence=0.9 if effects and matters else 0.8,
+        confidence=0.9 if matters and (effects or found.moves) else 0.8,
         location=Location(input=found.input, feature=", ".join(found.features)),
-    )
+    )  # fmt: skip
 
 
 def _replay(kind: str, **facts: object) -> EndpointReplay:

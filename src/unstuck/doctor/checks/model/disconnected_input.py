@@ -10,8 +10,10 @@ Why it happens
 
 How it decides
     Every way from each input to each output is followed through functions, loops and branches. Ops whose result depends
-    only on the shape of what they take (``Shape``, ``ZerosLike``) carry nothing. And the model is run on varied rows: a
-    loop that never turns, or a branch that is never taken, whose own results would vary, cuts its inputs off.
+    only on the shape of what they take (``Shape``, ``ZerosLike``) carry nothing; where they take the input itself, its
+    shape may be all that is wanted, where they take what was computed of it, the input is lost. And the model is run on
+    varied rows: a loop that never turns, or a branch that is never taken, whose own results would vary, cuts its inputs
+    off.
 
 How to fix it
     Export again from a function that computes the output of its argument, and check with ``unstuck inspect``.

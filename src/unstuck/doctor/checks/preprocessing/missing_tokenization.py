@@ -1,17 +1,18 @@
 """Raw text where tokens are expected: almost every string is unknown until it is split, cased or cleaned.
 
 What it finds
-    Texts that the model's vocabulary does not know as they are sent, and knows once they are split, in lower case, or
-    without punctuation; raw text sent to an input of token ids.
+    Texts that the model's vocabulary does not know as they are sent, and knows once they are split, in lower case,
+    without punctuation, accents or markup; raw text sent to an input of token ids.
 
 Why it happens
     The tokenizer of training is not part of the model, and the client leaves it out.
 
 How it decides
     What reaches the model's lookup table is read from its graph (without a model: training's own tokens are the
-    vocabulary). At least 80 % of the tokens are unknown as sent, and one preparation brings that down by half of all
-    tokens or more; or at least 40 %, and 3 % at most after it. Training's are mostly known. Sub-words are tried where
-    the vocabulary has marked ones (##ing), characters where it has little else.
+    vocabulary). Cases, punctuation, blanks, markup, HTML and URL escapes, accents, marks that nobody sees, and texts
+    that are split, are tried alone and together. At least 80 % of the tokens are unknown as sent, and one preparation
+    brings that down by half of all tokens or more; or at least 40 %, and 3 % at most after it. Training's are mostly
+    known. Sub-words are tried where the vocabulary has marked ones (##ing), characters where it has little else.
     With a model and an endpoint: the endpoint answers what the model gives for the texts in another case, without
     punctuation, joined or split by letters, though they are known as they are sent.
 
@@ -26,7 +27,7 @@ When it is wrong
 from collections.abc import Iterator
 
 from unstuck.doctor.check import Case, Fault, Location, NotTested, Outcome, RuledOut, Suspect, check
-from unstuck.doctor.evidence.pipeline_text import pipeline, text_steps
+from unstuck.doctor.evidence.pipeline_text import in_words, pipeline, text_steps
 from unstuck.doctor.evidence.replay import EndpointReplay
 from unstuck.doctor.evidence.request_facts import Misfit, RequestFacts
 from unstuck.doctor.evidence.samples_of_requests import KNOWN, MISFITS, OTHER_WORDS, PIECES, SENT, SHOUTED, UNSPLIT
@@ -112,7 +113,7 @@ def _untreated(tokens: TokenFacts, facts: RequestFacts) -> Outcome | None:
             "examples": tokens.examples, "known_examples": tokens.known_examples, "pipeline": text,
         },
         fix=f"Prepare the text of {tokens.input!r} as in training: {best.preparation.name}"
-        + (f". This pipeline does it:\n{text}" if text else f" in the client, before it is sent{in_words(best.preparation)}."),
+        + (f". This pipeline does it:\n{text}" if text else f", in the client{in_words(best.preparation)}."),
         confidence=0.95,
         location=Location(input=tokens.input),
     )  # fmt: skip

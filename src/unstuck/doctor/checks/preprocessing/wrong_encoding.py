@@ -1,15 +1,16 @@
 """Bytes or numbers in another encoding than the model's.
 
 What it finds
-    Texts that are base64, hex, escaped, in another character set, or the bytes of a file; numbers that were cast to
-    integers, quantised, or read with their bytes in another order; text or base64 where numbers are taken.
+    Texts that are base64, hex, escaped, in another character set, or a file's bytes; numbers that were cast to
+    integers, quantised, or read in the other byte order; text or base64 where numbers are taken.
 
 Why it happens
     A client sends base64 without {"b64": …}, decodes bytes as text, or keeps an integer type.
 
 How it decides
     Texts: most are written in a way in which training's are not; undone, the model accepts what it refused, knows more
-    of the words, or answers otherwise. An image file that the graph decodes must begin as one.
+    of the words, or answers otherwise. An image file that the graph decodes must begin as one. With the bytes of each
+    number turned, they have training's distribution, and not as they are.
     Numbers: all of an input's, or of some of its columns, are whole where training's are not, each step is a large part
     of their deviation, and training's numbers, once cast, have the requests' distribution. Or they fill a byte, and
     come again and again where training's hardly do: no change of scale makes that, so they were quantised.
@@ -37,6 +38,7 @@ MOST = 0.8
 MATTERS = 0.02  # of the answers' range, by which they must move
 ENOUGH = 10  # rows
 ARTEFACTS = frozenset({"bytes-repr"})  # nobody writes so
+TURNED = "swapped-"
 IMAGES = frozenset({"png", "jpeg", "gif", "bmp", "riff"})
 
 ON_THE_WAY = (
@@ -74,9 +76,7 @@ def _of_requests(
     found = [_misfit(each, facts) for each in facts.misfits if each.kind in ("base64", "number as text")]
     texts = [_text(fact, writing, trials, probe) for fact in facts.inputs for writing in fact.writings]
     found += [each for each in texts if each is not None]
-    found += [
-        each for comparison in (profile.inputs if profile else ()) if (each := cast_numbers(comparison)) is not None
-    ]
+    found += [each for comparison in (profile.inputs if profile else ()) if (each := cast_numbers(comparison))]
     yield from found
     if not found and not facts.rows:
         yield NotTested("no request fits the signature")
@@ -109,11 +109,9 @@ def _text(fact: InputFacts, writing: Writing, trials: Trials | None, probe: Voca
     proven = accepted or is_image or known is not None or (writing.trained_share is not None and matters)
     proven = proven or written_by_program
     kind = Fault if proven else Suspect
-    inside = f" of {writing.content}" if writing.content not in ("", writing.name, "text") else ""
-    send = 'the file\'s bytes as {"b64": "…"}' if writing.content in IMAGES or is_image else "the plain text, as UTF-8"
+    how, takes, send = _words(fact, writing, is_image=is_image)
     return kind(
-        why=f"{writing.share:.0%} of the texts of input {fact.input!r} are {writing.name}{inside}, where the model "
-        f"takes {'image files' if fact.takes_images else 'plain text'}"
+        why=f"{writing.share:.0%} of the texts of input {fact.input!r} are {how}, where the model takes {takes}"
         + ("; undone, the model accepts what it refused" if accepted else "")
         + (f"; undone, {known[1]:.0%} of the tokens are unknown to it, not {known[0]:.0%}." if known else "."),
         evidence={
@@ -126,6 +124,20 @@ def _text(fact: InputFacts, writing: Writing, trials: Trials | None, probe: Voca
         confidence=(0.97 if accepted else 0.9) if kind is Fault else 0.4,
         location=Location(input=fact.input),
     )  # fmt: skip
+
+
+def _words(fact: InputFacts, writing: Writing, *, is_image: bool) -> tuple[str, str, str]:
+    """What the texts are, what the model takes, and what to send."""
+    if writing.name.startswith(TURNED):
+        bits = writing.name.removeprefix(TURNED)
+        return (
+            f"numbers of {bits} bits, high byte and low byte exchanged",
+            "the other byte order",
+            "training's byte order",
+        )
+    inside = f" of {writing.content}" if writing.content not in ("", writing.name, "text") else ""
+    send = 'the file\'s bytes as {"b64": "…"}' if writing.content in IMAGES or is_image else "the plain text, as UTF-8"
+    return writing.name + inside, "image files" if fact.takes_images else "plain text", send
 
 
 CASES = (

@@ -12,29 +12,24 @@ How it decides
     GET status, metadata and a few predict calls are made one after another, with short timeouts. Every predict call
     must fail for a reason of the server's (connection refused, timeout, 404, 5xx); a status without an AVAILABLE
     version counts by itself. Where a fifth of the calls fails on and off, a backend is down. Without TARGET, a log in
-    which the server found no version to load, or in which the last load failed, is enough.
+    which the server found no version to load, or in which the last load failed, is enough. Every call refused for want
+    of credentials (401, 403; UNAUTHENTICATED, PERMISSION_DENIED) counts as well.
 
 How to fix it
     Start the server, correct the name or the base path, repair the load: the report quotes the server.
 
 When it is wrong
     A server that was restarting just then is asked again a second later, no more. Calls refused for their content
-    (400) or for want of credentials (401, 403) are no fault here.
+    (400) are no fault here. The diagnosis sends no credentials: clients that do may be served.
 """
 
 from collections.abc import Iterator
 
-from unstuck.doctor.check import Case, Fault, Location, NotTested, Outcome, RuledOut, Suspect, check
-from unstuck.doctor.evidence.answers import (
-    REFUSED_ACCESS,
-    UNREACHABLE,
-    CallOutcome,
-    EndpointAnswers,
-    EndpointState,
-    VersionState,
-)
+from unstuck.doctor.check import Case, Fault, Location, NotTested, Outcome, RuledOut, check
+from unstuck.doctor.evidence.answers import UNREACHABLE, CallOutcome, EndpointAnswers, EndpointState, VersionState
 from unstuck.doctor.evidence.server_state import LogFacts, ServerState
 
+FOLDER = "Put the model into a folder named by a number below the base path, as /models/NAME/1/saved_model.pb."
 OFTEN = 0.2  # of the calls, one after another
 ENOUGH = 10  # calls
 
@@ -48,13 +43,8 @@ def not_serving(
         yield from _by_log(log)
     elif down := endpoint.why_down():
         yield _fault(endpoint, down, log)
-    elif refused := [call for call in endpoint.calls if call.code in REFUSED_ACCESS]:
-        yield Suspect(
-            why=f"The endpoint refuses access ({refused[0].code}), so nothing of it could be tried.",
-            evidence={"code": refused[0].code, "status": refused[0].status},
-            fix="Give the diagnosis a TARGET that needs no credentials, such as the server's own port.",
-            confidence=0.5,
-        )
+    elif refused := endpoint.refused:
+        yield _refused(endpoint, refused)
     elif answers is not None and _is_flaky(answers):
         yield Fault(
             why=f"Of {answers.asked} calls made one after another, {answers.server_failures} failed on and off, and "
@@ -68,6 +58,16 @@ def not_serving(
     else:
         done = [call for call in endpoint.outcomes("predict") if not call.is_server_failure]
         yield RuledOut(f"The endpoint answers, in {done[0].seconds * 1000:.0f} ms.", {"available": endpoint.available})
+
+
+def _refused(state: EndpointState, call: CallOutcome) -> Outcome:
+    return Fault(
+        why=f"{state.url} refuses every call for want of credentials: {call.code} ({call.status}) {call.message}",
+        evidence={"calls": [f"{each.what}: {each.code}" for each in state.calls]},
+        fix="Send the credentials that are wanted (a token, an API key, a client certificate), of an account that may "
+        "call the model; or call the server's own port, and diagnose that.",
+        confidence=0.9,
+    )
 
 
 def _fault(state: EndpointState, down: str, log: LogFacts | None) -> Outcome:
@@ -89,7 +89,7 @@ def _fault(state: EndpointState, down: str, log: LogFacts | None) -> Outcome:
 
 def _fix(state: EndpointState, log: LogFacts | None) -> str:
     if log is not None and log.count("no_versions"):
-        return "Put the model into a folder named by a number below the base path, as /models/NAME/1/saved_model.pb."
+        return FOLDER
     if state.known_models:
         return f"Ask for a model that the server has: {', '.join(state.known_models)}."
     if any(each.state in ("START", "LOADING") for each in state.versions):
@@ -116,9 +116,7 @@ def _by_log(log: LogFacts | None) -> Iterator[Outcome]:
         yield Fault(
             why=f"The log says that the server serves no version of the model: {(log.load_errors or [what])[0]}",
             evidence={"loaded": log.count("loaded"), "failed": log.count("load_failed"), "line": what},
-            fix="Put the model into a folder named by a number below the base path, as /models/NAME/1/saved_model.pb."
-            if log.count("no_versions")
-            else "Repair what the load failed of, and start the server again.",
+            fix=FOLDER if log.count("no_versions") else "Repair what the load failed of, and start the server again.",
             confidence=0.9,
         )
     elif log.last_load == "loaded":
@@ -135,12 +133,14 @@ def _state(*calls: CallOutcome, **more: object) -> EndpointState:
 _OK = CallOutcome(what="predict", code="OK", status=200, seconds=0.01)
 _CLOSED = CallOutcome(what="predict", code=UNREACHABLE, message="Could not connect to http://h:8501.")
 _BAD = CallOutcome(what="predict", code="INVALID_ARGUMENT", status=400, message="JSON Parse error")
+_LOGIN = CallOutcome(what="predict", code="UNAUTHENTICATED", status=401, message="Unauthorized")
 _LOADING = VersionState(version=1, state="LOADING")
 
 CASES = (
     Case("a closed port", (_state(_CLOSED, _CLOSED, is_reachable=False),), "fault"),
     Case("still loading", (_state(CallOutcome(what="status", code="OK"), versions=[_LOADING]),), "fault"),
     Case("it answers", (_state(_OK),), "ruled-out"),
+    Case("it wants a login", (_state(_LOGIN, _LOGIN),), "fault"),
     Case("requests that are refused for their content", (_state(_BAD, _BAD),), "ruled-out"),
     Case("no version folder", (ServerState(log=LogFacts(lines=9, counts={"no_versions": 4})),), "fault"),
 )
