@@ -60,6 +60,7 @@ def test_a_served_model(url: str) -> None:
     assert done.stderr == ""
 
 
+@pytest.mark.slow
 def test_it_looks_for_the_highest_rate(running: Any) -> None:
     done = bench(f"{running.url}/v1/models/mlp", "--target-p99=1000", "--duration=0.4", "--warmup=0.1", "--format=json")
     results = json.loads(done.stdout)
