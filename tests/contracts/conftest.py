@@ -16,7 +16,10 @@ def baked(files_of):
     return baked_of(*files_of)
 
 
-@pytest.fixture(scope="module", params=["served", by_engine, pytest.param(by_loader, marks=pytest.mark.slow), by_load])
+@pytest.fixture(
+    scope="module",
+    params=["served", by_loader, *(pytest.param(each, marks=pytest.mark.slow) for each in (by_engine, by_load))],
+)
 def answered(request):
     """``answered(name, rows)``: served, or baked and loaded in one of the ways that there are."""
     if request.param == "served":

@@ -320,7 +320,9 @@ def test_a_file_that_is_no_image_fails_the_call(served, name):
             served(name, np.array([files()[0], content], object))
 
 
-@pytest.fixture(scope="module", params=[by_engine, pytest.param(by_loader, marks=pytest.mark.slow), by_load])
+@pytest.fixture(
+    scope="module", params=[by_loader, *(pytest.param(each, marks=pytest.mark.slow) for each in (by_engine, by_load))]
+)
 def answered(request, baked):
     """``answered(name, rows)``: what the baked model answers, loaded in one of the ways that there are."""
     return request.param(baked)

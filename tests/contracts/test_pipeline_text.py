@@ -206,7 +206,9 @@ def files_of(tmp_path_factory):
     return version_path, pipeline_file
 
 
-@pytest.fixture(scope="module", params=[by_engine, pytest.param(by_loader, marks=pytest.mark.slow), by_load])
+@pytest.fixture(
+    scope="module", params=[by_loader, *(pytest.param(each, marks=pytest.mark.slow) for each in (by_engine, by_load))]
+)
 def answered(request, baked):
     return request.param(baked)
 

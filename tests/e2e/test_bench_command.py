@@ -88,6 +88,7 @@ def test_requests_of_a_file(url: str, tmp_path: Path) -> None:
         assert (done.returncode, level["failed"]) == (0, 0)
 
 
+@pytest.mark.slow
 def test_a_model_on_disk_is_served_meanwhile(model: Path, tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     done = bench(model, "--api=grpc", "--concurrency=1,4", "--format=html", f"--output={page}", *QUICK)
@@ -105,6 +106,7 @@ def test_a_model_that_cannot_be_served(tmp_path: Path) -> None:
     assert "no version folders" in done.stderr
 
 
+@pytest.mark.slow
 def test_ctrl_c_reports_and_leaves_no_server_behind(model: Path) -> None:
     command = [*BENCH, str(model), "--concurrency=3", "--duration=60", "--warmup=0.2"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

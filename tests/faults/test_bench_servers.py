@@ -12,6 +12,7 @@ import pytest
 from unstuck.cli.main import main
 from unstuck.testing import onnx_models
 
+pytestmark = pytest.mark.slow
 QUICK = ("--concurrency=3", "--duration=0.7", "--warmup=0.2", "--format=json")
 Bench = Callable[..., dict[str, Any]]
 

@@ -18,6 +18,7 @@ from unstuck.bench.slots import NO_CONNECTION, TIMEOUT, Destination
 from unstuck.bench.tally import Tally, Window
 from unstuck.client.tls import TlsFiles
 
+pytestmark = pytest.mark.slow
 Answer = Callable[[int], Awaitable[int]]  # from a call's number to the status
 BODY = b'{"predictions":[1]}'
 

@@ -15,6 +15,7 @@ from corpus.server import Call, Hooks
 from unstuck.cli.main import main
 from unstuck.testing import models as exports
 
+pytestmark = pytest.mark.slow
 DELAY_S = 0.05
 QUICK = ("--duration=1", "--warmup=0.2", "--format=json")
 Bench = Callable[..., tuple[int, dict[str, Any]]]
