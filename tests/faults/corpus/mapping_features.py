@@ -283,8 +283,8 @@ CASES = [
         held_out=True,
     ),
     Case("dropped-column", "multi-output", DROPPED, lost_column, LIVE, {"input": ("customer",)}, held_out=True),
-    Case("duplicated-income", "tabular", DUPLICATED, income_twice, LIVE, {"feature": ("income", "debt")}, quick=True),
-    Case("duplicated-column", "dense", DUPLICATED, column_twice, LIVE, {"input": ("features",)}),
+    Case("duplicated-income", "tabular", DUPLICATED, income_twice, LIVE, {"feature": ("income", "debt")}),
+    Case("duplicated-column", "dense", DUPLICATED, column_twice, LIVE, {"input": ("features",)}, quick=True),
     Case(
         "duplicated-in-export",
         "module",
