@@ -18,7 +18,7 @@ def baked(files_of):
 
 @pytest.fixture(
     scope="module",
-    params=["served", by_loader, *(pytest.param(each, marks=pytest.mark.slow) for each in (by_engine, by_load))],
+    params=["served", *(pytest.param(each, marks=pytest.mark.slow) for each in (by_engine, by_loader, by_load))],
 )
 def answered(request):
     """``answered(name, rows)``: served, or baked and loaded in one of the ways that there are."""

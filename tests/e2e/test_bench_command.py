@@ -21,6 +21,8 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 QUICK = ("--duration=1", "--warmup=0.3")
 TIMEOUT_S = 120
 
+pytestmark = pytest.mark.slow
+
 
 def bench(*arguments: Any) -> subprocess.CompletedProcess[str]:
     command = [*BENCH, *map(str, arguments)]
@@ -60,7 +62,6 @@ def test_a_served_model(url: str) -> None:
     assert done.stderr == ""
 
 
-@pytest.mark.slow
 def test_it_looks_for_the_highest_rate(running: Any) -> None:
     done = bench(f"{running.url}/v1/models/mlp", "--target-p99=1000", "--duration=0.4", "--warmup=0.1", "--format=json")
     results = json.loads(done.stdout)
@@ -88,7 +89,6 @@ def test_requests_of_a_file(url: str, tmp_path: Path) -> None:
         assert (done.returncode, level["failed"]) == (0, 0)
 
 
-@pytest.mark.slow
 def test_a_model_on_disk_is_served_meanwhile(model: Path, tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     done = bench(model, "--api=grpc", "--concurrency=1,4", "--format=html", f"--output={page}", *QUICK)
@@ -106,7 +106,6 @@ def test_a_model_that_cannot_be_served(tmp_path: Path) -> None:
     assert "no version folders" in done.stderr
 
 
-@pytest.mark.slow
 def test_ctrl_c_reports_and_leaves_no_server_behind(model: Path) -> None:
     command = [*BENCH, str(model), "--concurrency=3", "--duration=60", "--warmup=0.2"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
