@@ -16,7 +16,7 @@ from unstuck.cli import output
 from unstuck.cli.on_disk import newest
 from unstuck.codecs import golden_json
 from unstuck.config import flags
-from unstuck.config.flag_values import read_bool
+from unstuck.config.flag_values import read_bool, read_seconds
 from unstuck.config.flags import Flag, FlagError, Flags
 from unstuck.config.serve_flags import TAGS
 from unstuck.core.locations import RemotePath, location
@@ -77,16 +77,6 @@ def _format(text: str) -> Format:
     return text
 
 
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < float("inf"):
-        raise ValueError("expected a number of seconds above 0")
-    return seconds
-
-
 def _path(text: str) -> Path:
     if not text:
         raise ValueError("expected a path")
@@ -113,7 +103,7 @@ SIGNATURE = Flag("signature", str, "", "NAME", "the signature in question")
 SERVER_LOG = _file("server-log", "the server's log")
 CGROUP: Flag[Path | None] = Flag("cgroup", _path, None, "DIR", "the cgroup folder of the server's container")
 PIPELINE = _file("pipeline_file", "the pipeline in front of the local model")
-TIMEOUT = Flag("timeout", _seconds, 120.0, "SECONDS", "for everything")
+TIMEOUT = Flag("timeout", read_seconds, 120.0, "SECONDS", "for everything")
 LOAD = _switch("load", "allow load on a target that is not on this machine")
 FORMAT: Flag[Format] = Flag("format", _format, "text", "text|json|html", "the report's form")
 OUTPUT = _file("output", "where to write the report")

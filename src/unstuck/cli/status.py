@@ -17,6 +17,7 @@ from unstuck.cli import output
 from unstuck.cli.status_text import as_text
 from unstuck.cli.troubles import Trouble, notes_of, table, troubles_of
 from unstuck.config import flags
+from unstuck.config.flag_values import read_seconds
 from unstuck.config.flags import Flag, FlagError
 from unstuck.errors import SetupError, UnstuckError, did_you_mean
 
@@ -44,18 +45,8 @@ def _format(text: str) -> Format:
     return text
 
 
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < float("inf"):
-        raise ValueError("expected a number of seconds above 0")
-    return seconds
-
-
 FORMAT: Flag[Format] = Flag("format", _format, "text", "text|json", "the report's form")
-TIMEOUT = Flag("timeout", _seconds, 10.0, "SECONDS", "for each request")
+TIMEOUT = Flag("timeout", read_seconds, 10.0, "SECONDS", "for each request")
 FLAGS = cast("tuple[Flag[object], ...]", (FORMAT, TIMEOUT, flags.HELP))
 
 

@@ -148,3 +148,13 @@ def read_op_library(text: str) -> str:
     if not text:
         raise ValueError("expected a module or a .so file")
     return text
+
+
+def read_seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise ValueError("expected a number of seconds above 0")
+    return seconds

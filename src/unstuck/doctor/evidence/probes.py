@@ -106,13 +106,26 @@ class ModelBatchProbe(BatchProbe):
     """The local model's."""
 
 
-class Mixed(Evidence):
+class SimultaneousCalls(Evidence):
+    """``calls`` calls, ``threads`` at a time; ``failed``: by code, how many did."""
+
+    threads: int
+    calls: int
+    failed: Mapping[str, int] = {}
+
+    @property
+    def failures(self) -> int:
+        return sum(self.failed.values())
+
+    @property
+    def fails(self) -> bool:
+        return self.failures >= FEW and self.failures >= FAILING * self.calls
+
+
+class Mixed(SimultaneousCalls):
     """Answers to simultaneous calls against those to the same calls alone.
 
     Attributes:
-        threads: how many calls were under way at a time.
-        calls: how many were made.
-        failed: by code.
         wrong: answered otherwise than alone.
         others: of the wrong ones, those that got another request's answer.
         one_default: of the wrong ones, the most that got one and the same answer.
@@ -123,9 +136,6 @@ class Mixed(Evidence):
         median_s, p99_s: of all calls.
     """
 
-    threads: int
-    calls: int
-    failed: Mapping[str, int] = {}
     wrong: int = 0
     others: int = 0
     one_default: int = 0
@@ -135,14 +145,6 @@ class Mixed(Evidence):
     seconds: float = 0.0
     median_s: float = 0.0
     p99_s: float = 0.0
-
-    @property
-    def failures(self) -> int:
-        return sum(self.failed.values())
-
-    @property
-    def fails(self) -> bool:
-        return self.failures >= FEW and self.failures >= FAILING * self.calls
 
     @property
     def is_default(self) -> bool:
@@ -181,23 +183,12 @@ class ConcurrencyProbe(Evidence):
         return sum(each.failures for each in self.rounds)
 
 
-class LoadLevel(Evidence):
-    """``calls`` calls, ``threads`` at a time."""
+class LoadLevel(SimultaneousCalls):
+    """How fast they were."""
 
-    threads: int
-    calls: int
-    failed: Mapping[str, int] = {}
     per_second: float
     median_s: float
     p99_s: float
-
-    @property
-    def failures(self) -> int:
-        return sum(self.failed.values())
-
-    @property
-    def fails(self) -> bool:
-        return self.failures >= FEW and self.failures >= FAILING * self.calls
 
 
 class LoadRamp(Evidence):
