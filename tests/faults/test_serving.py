@@ -301,6 +301,8 @@ def test_while_a_model_is_loading_its_requests_are_answered_503(paths, monkeypat
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.rest_port}", timeout=TIMEOUT_S) as client:
             try:
                 model = "/v1/models/half_plus_two"
+                while "version 123" not in (await client.get(f"{model}/metadata")).json()["error"]:
+                    await asyncio.sleep(0.01)  # its versions are being looked for
                 for answer in (
                     await client.post(f"{model}:predict", json={"instances": [[1.0]]}),
                     await client.get(f"{model}/metadata"),

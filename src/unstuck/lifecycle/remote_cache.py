@@ -104,6 +104,8 @@ class ModelCache:
         try:
             slot.mkdir(parents=True, exist_ok=True)
         except OSError as error:
+            if isinstance(error, FileExistsError) and (slot.is_dir() or not os.path.lexists(slot)):
+                return  # other servers remove and make it meanwhile
             raise SetupError(f"The copy {slot} cannot be written: {error.strerror}.", hint=_NAME_ONE) from None
 
 

@@ -195,7 +195,7 @@ def test_many_servers_that_copy_and_tidy_at_once_never_see_half_a_copy(tmp_path)
     )
     command = [sys.executable, "-c", script, str(tmp_path / "cache")]
     servers = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(4)]
-    for server in servers:
-        out, err = server.communicate(timeout=60)
-        assert (server.returncode, err) == (0, "")
+    ended = [(*server.communicate(timeout=60), server.returncode) for server in servers]
+    for out, err, code in ended:
+        assert (code, err) == (0, "")
         assert int(out) > 5
