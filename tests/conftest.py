@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,5 +87,5 @@ def serve() -> Iterator[ServeFunction]:
         return running[-1]
 
     yield start
-    for server in running:
-        server.stop()
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(RunningServer.stop, running))

@@ -155,7 +155,7 @@ def test_nobody_listens() -> None:
 
 def test_a_model_without_its_variables(tmp_path: Path) -> None:
     shutil.copytree(MODELS / "feature_concat" / "1", tmp_path / "m" / "1", ignore=shutil.ignore_patterns("variables"))
-    said = diagnose("--model", tmp_path / "m", status=1)
+    said = " ".join(diagnose("--model", tmp_path / "m", status=1).split())
     assert "The model cannot be loaded: " in said
     assert "Copy the whole version folder" in said
 

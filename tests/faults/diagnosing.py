@@ -20,6 +20,7 @@ class Outcome:
     given: tuple[str, ...]
     report: Report
     seconds: float
+    crashed: tuple[str, ...] = ()
 
     @property
     def cause(self) -> str | None:
@@ -49,8 +50,10 @@ def diagnose(case: Case, deployment: Deployment, given: tuple[str, ...]) -> Outc
             told["versions"] = versions(deployment.model)
             told["model"] = _asked_for(told["versions"], told.get("target", ""))
         question = Question(signature=deployment.signature, **told)
-        report = decide(collect(question))
-    return Outcome(case, given, report, time.monotonic() - began)
+        found = collect(question)
+        report = decide(found)
+    crashed = tuple(why for why in found.values() if isinstance(why, str) and " crashed: " in why)
+    return Outcome(case, given, report, time.monotonic() - began, crashed)
 
 
 def versions(model: Path) -> dict[int, Path]:

@@ -24,6 +24,7 @@ def built(tmp_path_factory):
 @pytest.mark.parametrize(("case", "given"), QUICK, ids=[f"{case.name}: {', '.join(given)}" for case, given in QUICK])
 def test_the_verdict_is_right_and_names_the_place(built, case, given):
     outcome = diagnose(case, built(case), given)
+    assert not outcome.crashed
     assert outcome.cause == case.cause
     assert outcome.names_the_place, outcome.report.verdict.location
 

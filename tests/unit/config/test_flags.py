@@ -1,4 +1,3 @@
-import os
 from pathlib import Path
 
 import pytest
@@ -9,6 +8,7 @@ from unstuck.config.foreign_flags import FOREIGN_FLAGS
 from unstuck.config.serve_flags import GROUPS, SERVE_FLAGS
 from unstuck.config.serving import server_config
 from unstuck.config.settings import AUTO_PORT, ServerConfig
+from unstuck.core.cpus import usable_cpus
 from unstuck.core.locations import RemotePath
 from unstuck.core.models import RequestLogConfig
 
@@ -195,7 +195,7 @@ def test_three_flags_are_two_kinds_of_threads(arguments, intra, inter):
 
 
 def test_interpreters_per_pool_multiply_the_default_number_of_pools():
-    assert config("/m", "--num_tflite_interpreters_per_pool=3").tflite_interpreters == 3 * (os.cpu_count() or 1)
+    assert config("/m", "--num_tflite_interpreters_per_pool=3").tflite_interpreters == 3 * usable_cpus()
 
 
 def test_tls_for_an_api_that_is_off_is_refused():

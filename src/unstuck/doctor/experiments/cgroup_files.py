@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from unstuck.core.cgroups import UNLIMITED, cpus_of, number, table
 from unstuck.doctor.evidence.server_state import Cgroup
 from unstuck.errors import SetupError
 
-UNLIMITED = 1 << 60  # version 1 writes a page-aligned number near 2^63 for no limit
 _V2 = ("memory.max", "memory.events", "memory.peak", "memory.current", "cpu.max")
 _V1 = ("memory.limit_in_bytes", "memory.max_usage_in_bytes", "memory.failcnt", "cpu.cfs_quota_us")
 
@@ -37,18 +37,18 @@ def read_cgroup(folder: Path) -> Cgroup:
 
 
 def _version_2(files: Mapping[str, str]) -> Cgroup:
-    events = _table(files.get("memory.events", files.get("memory.events.local", "")))
-    scheduling = _table(files.get("cpu.stat", ""))
+    events = table(files.get("memory.events", files.get("memory.events.local", "")))
+    scheduling = table(files.get("cpu.stat", ""))
     quota = files.get("cpu.max", "").split()
     return Cgroup(
         version=2,
-        memory_limit=_number(files.get("memory.max")),
-        memory_now=_number(files.get("memory.current")),
-        memory_peak=_number(files.get("memory.peak")),
+        memory_limit=number(files.get("memory.max")),
+        memory_now=number(files.get("memory.current")),
+        memory_peak=number(files.get("memory.peak")),
         limit_hits=events.get("max", 0),
         ooms=events.get("oom", 0),
         oom_kills=max(events.get("oom_kill", 0), events.get("oom_group_kill", 0)),
-        cpus=_cpus(_number(quota[0]), _number(quota[1])) if len(quota) == 2 else None,
+        cpus=cpus_of(number(quota[0]), number(quota[1])) if len(quota) == 2 else None,
         periods=scheduling.get("nr_periods", 0),
         throttled_periods=scheduling.get("nr_throttled", 0),
         throttled_s=scheduling.get("throttled_usec", 0) / 1e6,
@@ -56,39 +56,22 @@ def _version_2(files: Mapping[str, str]) -> Cgroup:
 
 
 def _version_1(files: Mapping[str, str]) -> Cgroup:
-    control = _table(files.get("memory.oom_control", ""))
-    scheduling = _table(files.get("cpu.stat", ""))
-    limit = _number(files.get("memory.limit_in_bytes"))
+    control = table(files.get("memory.oom_control", ""))
+    scheduling = table(files.get("cpu.stat", ""))
+    limit = number(files.get("memory.limit_in_bytes"))
     return Cgroup(
         version=1,
         memory_limit=None if limit is None or limit >= UNLIMITED else limit,
-        memory_now=_number(files.get("memory.usage_in_bytes")),
-        memory_peak=_number(files.get("memory.max_usage_in_bytes")),
-        limit_hits=_number(files.get("memory.failcnt")) or 0,
+        memory_now=number(files.get("memory.usage_in_bytes")),
+        memory_peak=number(files.get("memory.max_usage_in_bytes")),
+        limit_hits=number(files.get("memory.failcnt")) or 0,
         ooms=control.get("under_oom", 0),
         oom_kills=control.get("oom_kill", 0),
-        cpus=_cpus(_number(files.get("cpu.cfs_quota_us")), _number(files.get("cpu.cfs_period_us"))),
+        cpus=cpus_of(number(files.get("cpu.cfs_quota_us")), number(files.get("cpu.cfs_period_us"))),
         periods=scheduling.get("nr_periods", 0),
         throttled_periods=scheduling.get("nr_throttled", 0),
         throttled_s=scheduling.get("throttled_time", 0) / 1e9,
     )
-
-
-def _cpus(quota: int | None, period: int | None) -> float | None:
-    return quota / period if quota is not None and quota > 0 and period else None
-
-
-def _table(text: str) -> dict[str, int]:
-    """Lines of a name and a number."""
-    pairs = [line.split() for line in text.splitlines()]
-    return {pair[0]: number for pair in pairs if len(pair) == 2 and (number := _number(pair[1])) is not None}
-
-
-def _number(text: str | None) -> int | None:
-    try:
-        return int((text or "").strip())
-    except ValueError:
-        return None  # "max", or a file that is empty
 
 
 def _text(file: Path) -> str | None:

@@ -76,7 +76,11 @@ def _back(size: "Array | float", middle: "Array | float") -> Change:
 
 
 def _kept_type(change: Change) -> Change:
-    return lambda x: change(x).astype(x.dtype)
+    def kept(x: Array) -> Array:
+        with np.errstate(over="ignore", invalid="ignore"):  # not every number has a place in the narrow type
+            return change(x).astype(x.dtype)
+
+    return kept
 
 
 def known_scalings(lab: Lab, batch: Arrays) -> dict[str, dict[str, Scaling]]:
