@@ -1,12 +1,14 @@
 """What the system says of this process: its memory, and what it may use."""
 
-import os
 import resource
 from dataclasses import dataclass
 from pathlib import Path
 
+from unstuck.core import cgroups
+from unstuck.core.cpus import cpu_limit
+
 STATM = Path("/proc/self/statm")
-CGROUP = Path("/sys/fs/cgroup")  # of version 2, as a container sees its own
+MEMINFO = Path("/proc/meminfo")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,18 +32,17 @@ def resident_bytes() -> int:
 
 def limits() -> Limits:
     """The limits of the container; of CPUs also what the process is bound to."""
-    quota, *period = _words("cpu.max")
-    cpus = int(quota) / int(period[0]) if quota.isdigit() and period else None
-    affinity = getattr(os, "sched_getaffinity", None)
-    if affinity is not None:
-        bound = len(affinity(0))
-        cpus = bound if cpus is None else min(cpus, bound)
-    (memory, *_) = _words("memory.max")
-    return Limits(cpus, int(memory) if memory.isdigit() else None)
+    return Limits(cpu_limit(), min((each.limit for each in cgroups.memories()), default=None))
 
 
-def _words(name: str) -> list[str]:
+def free_bytes() -> int | None:
+    """The memory that can still be taken: the machine's, or its container's where that is less; None if unknown."""
+    return min((*_machines(), *(max(each.limit - each.used, 0) for each in cgroups.memories())), default=None)
+
+
+def _machines() -> tuple[int, ...]:
     try:
-        return (CGROUP / name).read_text().split() or [""]
-    except OSError:
-        return [""]
+        lines = [line.split() for line in MEMINFO.read_text().splitlines()]
+        return tuple(int(line[1]) * 1024 for line in lines if line[0] == "MemAvailable:")
+    except (OSError, ValueError, IndexError):
+        return ()
