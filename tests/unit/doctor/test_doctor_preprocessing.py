@@ -131,6 +131,14 @@ def test_numbers_that_fit_with_their_bytes_turned_are_another_encoding_and_not_a
     assert [each.status for each in run(missing_normalization, profile, SENT, RAW_TRIALS)] == ["ruled-out"]
 
 
+def test_numbers_that_a_change_of_scale_brings_nearer_than_turned_bytes_are_on_another_scale():
+    turned = Preparation(name="with the bytes of each float32 turned", kinds=["swap bytes"], number="float32")
+    fits = (Fit(preparation=turned, of="requests", apart=0.15), *RAW.inputs[0].fits)
+    assert min(fit.apart for fit in RAW.inputs[0].fits) < 0.15
+    profile = comparison(place((400.0, 100.0), (0.0, 1.0), 1.0, 1.0, (0.0, 0.0)), *fits)
+    assert [each.status for each in run(wrong_encoding, profile, SENT, RAW_TRIALS)] == ["ruled-out"]
+
+
 def test_exchanged_columns_are_no_matter_of_scale():
     exchanged = RAW.inputs[0].model_copy(update={"exchanged": True})
     profile = RAW.model_copy(update={"inputs": [exchanged]})

@@ -45,6 +45,8 @@ def turned_bytes(each: InputComparison) -> Fit | None:
     fit = min(found, key=lambda fit: fit.apart, default=None)
     if fit is None or each.reference == "graph" or each.rows < ENOUGH or each.apart < TURNED:
         return None
+    if any(other.apart <= fit.apart for other in each.fits if other not in found):
+        return None  # bytes turned spread over all magnitudes, so that no change of scale comes as near
     by_chance = 1.36 * ((each.rows + each.reference_rows) / max(1, each.rows * each.reference_rows)) ** 0.5
     return fit if fit.apart <= min(max(0.15, by_chance), each.apart / 2) else None
 
