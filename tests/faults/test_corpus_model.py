@@ -10,8 +10,10 @@ from corpus.fresh_model import ONNX
 from corpus.model import FAULTS
 from corpus.model_case import ModelCase, check
 from corpus.tricky_models import MODELS
+from corpus.unseen_model import FAULTS as UNSEEN
+from corpus.unseen_model import ONNX as UNSEEN_ONNX
 
-CHECKED = (*FAULTS, *MODELS, *FRESH)
+CHECKED = (*FAULTS, *MODELS, *FRESH, *UNSEEN)
 
 
 @pytest.mark.parametrize(
@@ -25,7 +27,9 @@ def test_model_case_is_what_it_says(case: ModelCase, tmp_path: Path) -> None:
         assert path.exists()
 
 
-@pytest.mark.parametrize("case", [pytest.param(case, id=case.name, marks=pytest.mark.slow) for case in ONNX])
+@pytest.mark.parametrize(
+    "case", [pytest.param(case, id=case.name, marks=pytest.mark.slow) for case in (*ONNX, *UNSEEN_ONNX)]
+)
 def test_an_onnx_model_hardly_answers(case: Case, tmp_path: Path) -> None:
     import onnxruntime
 

@@ -9,6 +9,7 @@ from corpus import (
     resource_metrics,
     tokens_live,
     tricky_models,
+    unseen_healthy,
     with_profile,
 )
 
@@ -22,4 +23,5 @@ CASES = [
     *with_profile.HEALTHY,
     *more_healthy.CASES,
     *fresh_healthy.CASES,
+    *unseen_healthy.CASES,
 ]

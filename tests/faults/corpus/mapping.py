@@ -8,6 +8,7 @@ from corpus import (
     mapping_places,
     more_dropped,
     more_turned,
+    unseen_mapping,
 )
 
 CASES = [
@@ -18,4 +19,5 @@ CASES = [
     *more_dropped.CASES,
     *more_turned.CASES,
     *fresh_mapping.CASES,
+    *unseen_mapping.CASES,
 ]

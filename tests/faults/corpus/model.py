@@ -8,6 +8,7 @@ from corpus import (
     model_onnx,
     model_outputs,
     model_weights,
+    unseen_model,
     with_profile,
 )
 
@@ -18,4 +19,5 @@ CASES = [
     *model_onnx.FAULTS,
     *with_profile.OF_MODEL,
     *fresh_model.CASES,
+    *unseen_model.CASES,
 ]

@@ -11,6 +11,8 @@ from corpus import (
     preprocessing_numbers,
     preprocessing_text,
     tokens_live,
+    unseen_preprocessing,
+    unseen_texts,
     with_profile,
 )
 
@@ -26,4 +28,6 @@ CASES = [
     *tokens_live.FAULTS,
     *with_profile.OF_REQUESTS,
     *fresh_preprocessing.CASES,
+    *unseen_preprocessing.CASES,
+    *unseen_texts.CASES,
 ]

@@ -1,5 +1,11 @@
 """Deployments where the server does not do its work under its limits or its load."""
 
-from corpus import fresh_resources, resource_load, resource_memory, resource_replies
+from corpus import fresh_resources, resource_load, resource_memory, resource_replies, unseen_resources
 
-CASES = [*resource_memory.CASES, *resource_load.CASES, *resource_replies.CASES, *fresh_resources.CASES]
+CASES = [
+    *resource_memory.CASES,
+    *resource_load.CASES,
+    *resource_replies.CASES,
+    *fresh_resources.CASES,
+    *unseen_resources.CASES,
+]

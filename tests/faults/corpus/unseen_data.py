@@ -1,4 +1,4 @@
-"""Data of the unseen cases: phone contracts, digits, leaves, patients, the grid's load, movements, tickets, opinions."""
+"""Data of the unseen cases: contracts, digits, leaves, patients, a grid's load, movements, tickets, opinions."""
 
 import numpy as np
 
@@ -38,7 +38,13 @@ def contracts(count: int = ROWS, seed: int = 201) -> tuple[Columns, np.ndarray]:
     score = -(tenure - 36) / 21 + 1.4 * (monthly - 64) / 22 + 0.9 * (calls - 1.6) / 1.3 - 0.7 * (usage - 18) / 13
     score = score + 1.1 * (roaming - 18) / 15 + np.array([1.6, -0.6, -1.6, 0.6])[contract]
     score = score + np.array([0.9, -0.9, 0.4, -1.2, 1.2])[country]
-    numbers = {"tenure": tenure, "monthly_charge": monthly, "data_gb": usage, "support_calls": calls, "roaming": roaming}
+    numbers = {
+        "tenure": tenure,
+        "monthly_charge": monthly,
+        "data_gb": usage,
+        "support_calls": calls,
+        "roaming": roaming,
+    }
     columns = {name: np.round(values, 2).astype(np.float32) for name, values in numbers.items()}
     texts = {"contract": np.array(CONTRACTS)[contract], "country": np.array(COUNTRIES)[country]}
     return columns | texts, (score > 0.2).astype(int)

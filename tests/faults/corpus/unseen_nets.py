@@ -1,6 +1,6 @@
 """Models of the unseen cases, over ``unseen_data``; each function exports into ``base``, and gives the right inputs."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,16 +8,14 @@ import numpy as np
 
 from corpus import unseen_data as data
 from corpus.case import Deployment
-from corpus.fitting import fit, network
+from corpus.fitting import fit, logistic, network
 from corpus.fresh_nets import Columns, onnx_deployed, table
 from corpus.graph_models import network_logits, network_module, tf1_network_logits
 from corpus.saving import export, save_module, save_tf1
 from corpus.small_nets import embeddings, fitted
 
-Change = Callable[..., Any]
 
-
-def churn(base: Path, *, inside: bool = True, broken: Change | None = None, **more: Any) -> tuple[Path, Columns]:
+def churn(base: Path, *, inside: bool = True, **more: Any) -> tuple[Path, Columns]:
     """Seven inputs, a column each; the numbers are standardised in the graph, or outside."""
     import tensorflow as tf
 
@@ -34,8 +32,7 @@ def churn(base: Path, *, inside: bool = True, broken: Change | None = None, **mo
         codes = [tf.one_hot(found.lookup(inputs[name]), 6) for name, found in tables.items()]
         return tf.concat([tf.stack(numbers, 1), *codes], 1)
 
-    serve = (lambda **inputs: features(**broken(inputs))) if broken else None
-    return fitted(base, columns, leaves, features, serve=serve, variables=[*tables.values()], **more), columns
+    return fitted(base, columns, leaves, features, variables=[*tables.values()], **more), columns
 
 
 def meter(base: Path, *, inside: bool = False, version: int = 1, seed: int = 1) -> tuple[Path, Columns]:
@@ -147,9 +144,7 @@ def desk(base: Path, vocabulary: Any = data.TICKET_VOCABULARY, **more: Any) -> t
     return fitted(base, right, label, features, variables=[numbers, vectors], **more), right
 
 
-def inbox(
-    base: Path, texts: Any, label: np.ndarray, vocabulary: Any, *, limit: int = 12, by: str = " ", lower: bool = False
-) -> Path:
+def inbox(base: Path, texts: Any, label: np.ndarray, vocabulary: Any, *, limit: int = 12, lower: bool = False) -> Path:
     """tf.Module: ``message`` string [-1], split in the graph; its first ``limit`` words count. Scores by intent."""
     import tensorflow as tf
 
@@ -157,7 +152,7 @@ def inbox(
 
     def features(message: Any) -> Any:
         text = tf.strings.lower(message) if lower else message
-        words = tf.strings.split(text, by).to_tensor("", shape=[None, limit])
+        words = tf.strings.split(text, " ").to_tensor("", shape=[None, limit])
         said = tf.cast(words != "", tf.float32)[..., None]
         return tf.reduce_sum(tf.gather(vectors, numbers.lookup(words)) * said, 1) / 2
 
@@ -285,8 +280,6 @@ def leaf_onnx(folder: Path, change: Any = lambda sent, raw: sent) -> Deployment:
     windows = np.lib.stride_tricks.sliding_window_view(ready, (3, 3), axis=(2, 3))[:, :, ::2, ::2]
     hidden = np.maximum(np.einsum("nchwij,ocij->nohw", windows, kernel), 0)
     pooled = hidden[:, :, :10, :10].reshape(len(raw), 12, 5, 2, 5, 2).mean((3, 5)).reshape(len(raw), -1)
-    from corpus.fitting import logistic
-
     head, head_bias = logistic(pooled, np.eye(4)[label])
     weights = {"conv": kernel, "head": np.float32(head), "head_bias": np.float32(head_bias)}
     nodes = [
