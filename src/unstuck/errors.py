@@ -16,6 +16,7 @@
     ├── UnreadableMessage (INTERNAL)  bytes that are not the message of the RPC, as every gRPC server answers them
     ├── NotFound (NOT_FOUND)      model, version, page
     ├── NotReady (UNAVAILABLE)    the model is still loading, or the server is stopping
+    ├── QueueFull (UNAVAILABLE)   too many calls wait for a batch
     ├── NotPermitted (PERMISSION_DENIED)
     ├── DeadlineExceeded (DEADLINE_EXCEEDED)
     ├── EngineError               the framework's own error, with the code it gave
@@ -185,6 +186,11 @@ class NotFound(UnstuckError):
 
 class NotReady(UnstuckError):
     code = Code.UNAVAILABLE
+
+
+class QueueFull(UnstuckError):
+    code = Code.UNAVAILABLE
+    cause = "resources/overload"
 
 
 class NotPermitted(UnstuckError):

@@ -55,6 +55,7 @@ class FakeModel:
     name: str = "m"
     version: int = 7
     mergeable: frozenset[str] = frozenset()
+    batching: Any = None
     watch: Any = None
     observers: Any = ()
     notices: Mapping[str, str] = field(default_factory=dict)

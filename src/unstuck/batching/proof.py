@@ -6,9 +6,11 @@ mixes rows (statistics of the batch, an operation across it) answers differently
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
+from unstuck.core.batching import Merging
 from unstuck.core.servables import Servable
 from unstuck.core.signatures import Signature, Tensor, Tensors, TensorSpec
 from unstuck.errors import UnstuckError
@@ -20,27 +22,57 @@ TOLERANCE = {2: 2e-2, 4: 1e-5, 8: 1e-10}  # by bytes of a float, relative to the
 _WORDS = (b"alpha", b"beta", b"gamma", b"delta", b"a longer text of several words", b"")
 
 
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether calls of a signature may be merged.
+
+    Attributes:
+        why_not: empty if they may, else the reason.
+        is_wrong: whether merging is known to be impossible or to change answers, not only unproven.
+        has_rows: whether each of its inputs and outputs has a first dimension of any size.
+    """
+
+    why_not: str = ""
+    is_wrong: bool = False
+    has_rows: bool = True
+
+    def why_not_merged(self, merging: Merging) -> str:
+        """Empty if calls are merged with this setting of ``--batching``, else the reason why not."""
+        if merging == "off":
+            return "batching is off"
+        if merging == "on" and self.has_rows and not self.is_wrong:
+            return ""
+        return self.why_not
+
+
 def why_not_mergeable(servable: Servable, signature: Signature) -> str:
     """Empty if calls of ``signature`` may be merged, else the reason why not."""
-    if signature.name not in servable.stateless:
-        return "running it may change state, or draws random numbers"
+    return examine(servable, signature).why_not
+
+
+def examine(servable: Servable, signature: Signature) -> Verdict:
+    """Whether calls of ``signature`` may be merged."""
     for spec in (*signature.inputs.values(), *signature.outputs.values()):
         if not spec.shape or spec.shape[0] is not None:
-            return f"{spec.alias!r} ({spec}) has no batch dimension of any size in front"
+            why_not = f"{spec.alias!r} ({spec}) has no batch dimension of any size in front"
+            return Verdict(why_not, is_wrong=spec.shape is not None, has_rows=False)
     if not signature.inputs:
-        return "it has no inputs"
+        return Verdict("it has no inputs", is_wrong=True, has_rows=False)
+    if signature.name not in servable.stateless:
+        return Verdict("running it may change state, or draws random numbers")
     if signature.takes_examples:
-        return "it takes serialised tf.Examples, which cannot be drawn"
+        return Verdict("it takes serialised tf.Examples, which cannot be drawn")
     try:
-        return _probe(servable, signature)
+        why_not = _probe(servable, signature)
     except (UnstuckError, TypeError) as error:
-        return f"the probe could not be run: {error}"
+        return Verdict(f"the probe could not be run: {error}")
+    return Verdict(why_not, is_wrong=bool(why_not))
 
 
 def _probe(servable: Servable, signature: Signature) -> str:
     random = np.random.default_rng(SEED)
-    rows = {alias: _draw(spec, ROWS, random) for alias, spec in signature.inputs.items()}
-    strangers = {alias: _draw(spec, 2 * ROWS + 1, random) for alias, spec in signature.inputs.items()}
+    rows = {alias: draw(spec, ROWS, random) for alias, spec in signature.inputs.items()}
+    strangers = {alias: draw(spec, 2 * ROWS + 1, random) for alias, spec in signature.inputs.items()}
     order = np.arange(ROWS)[::-1]
     alone = [servable.run(signature, {alias: array[i : i + 1] for alias, array in rows.items()}) for i in range(ROWS)]
     expected = {alias: np.concatenate([each[alias] for each in alone]) for alias in signature.outputs}
@@ -64,9 +96,14 @@ def _joined(rows: Tensors, strangers: Tensors) -> Mapping[str, Tensor]:
     return {alias: np.concatenate([array, strangers[alias]]) for alias, array in rows.items()}
 
 
-def _draw(spec: TensorSpec, rows: int, random: np.random.Generator) -> Tensor:
+def draw(spec: TensorSpec, rows: int, random: np.random.Generator, free_size: int = FREE_SIZE) -> Tensor:
+    """Values of the dtype, whose dimensions of any size, but for the first, are of ``free_size``.
+
+    Raises:
+        TypeError: there are none of this dtype.
+    """
     dtype = spec.dtype.numpy
-    shape = (rows, *(FREE_SIZE if size is None else size for size in (spec.shape or ())[1:]))
+    shape = (rows, *(free_size if size is None else size for size in (spec.shape or ())[1:]))
     if dtype is None:
         raise TypeError(f"no values of {spec.dtype.name} can be drawn")
     if spec.dtype.is_string:

@@ -16,6 +16,7 @@ from unstuck.core.observers import InferenceObserver, Ran
 from unstuck.core.servables import AvailableModel, Models
 from unstuck.core.signatures import DEFAULT_SIGNATURE, METHOD_NAMES, Signature, Tensor, narrowed, show_shape
 from unstuck.errors import InvalidRequest, UnsupportedType
+from unstuck.inference.batched import run_all
 from unstuck.inference.predict import about, errors_about, signature_of
 
 INPUTS = "inputs"
@@ -132,7 +133,7 @@ def infer(models: Models, tasks: Sequence[Task], examples: Sequence[bytes]) -> l
     tensor = np.array(examples, object)
     began_ns = perf_counter_ns()
     with errors_about(model, signatures[0]):
-        runs = model.servable.run_all(signatures, tensor)
+        runs = run_all(model, signatures, tensor)
     called = signatures[0].name if len(signatures) == 1 else ""
     ran = Ran(model.name, model.version, called, began_ns, perf_counter_ns() - began_ns, 0, len(examples))
     answered: list[Answered] = []

@@ -19,7 +19,7 @@ def check_shapes(signature: Signature, inputs: Tensors) -> list[str]:
     warnings: list[str] = []
     for alias, spec in signature.inputs.items():
         shape = inputs[alias].shape
-        if spec.shape is None or _fits(shape, spec.shape):
+        if spec.shape is None or fits(shape, spec.shape):
             continue
         if not _same_rows(shape, spec.shape):
             raise WrongShape(
@@ -33,7 +33,7 @@ def check_shapes(signature: Signature, inputs: Tensors) -> list[str]:
     return warnings
 
 
-def _fits(shape: Shape, declared: Shape) -> bool:
+def fits(shape: Shape, declared: Shape) -> bool:
     if len(shape) != len(declared):
         return False
     for got, want in zip(shape, declared, strict=True):  # noqa: SIM110 - three times faster, on every request
@@ -48,9 +48,9 @@ def _same_rows(shape: tuple[int, ...], declared: Shape) -> bool:
     A size of 1 too many is not passed on: some ops (Decision Forests') abort the whole process when they meet it.
     """
     has_batch = declared[:1] == (None,)
-    if not has_batch and _fits(shape[1:], declared):
+    if not has_batch and fits(shape[1:], declared):
         return True
-    return len(shape) <= len(declared) and _fits(_row(shape), _row(declared))
+    return len(shape) <= len(declared) and fits(_row(shape), _row(declared))
 
 
 def _row(shape: Shape) -> tuple[int | None, ...]:
@@ -59,7 +59,7 @@ def _row(shape: Shape) -> tuple[int | None, ...]:
 
 def _advice(shape: tuple[int, ...], spec: TensorSpec) -> str:
     declared = spec.shape or ()
-    if len(shape) + 1 == len(declared) and _fits(shape, declared[1:]):
+    if len(shape) + 1 == len(declared) and fits(shape, declared[1:]):
         return "This is one row without its batch: put it into a list, [row]."
     if len(shape) == len(declared):
         wrong = [at for at, (want, got) in enumerate(zip(declared, shape, strict=True)) if want not in (None, got)]

@@ -1,8 +1,8 @@
 """Where a call runs: on the event loop while it is proven short, on a worker thread otherwise.
 
 A hop to a thread costs more than a small model's run, and a long run on the loop would hold up every other request. So
-a kind of call starts on threads, moves to the loop once it has shown that it is short, and goes back as soon as its
-99th percentile is not.
+a kind of call starts on threads, moves to the loop once it has shown that it is short, and goes back as soon as it
+computes for long, or waits for long too often.
 """
 
 import threading
@@ -12,6 +12,8 @@ from time import perf_counter_ns, thread_time_ns
 from typing import TypeVar
 
 SHORT_NS = 1_000_000
+STILL_SHORT_NS = 2 * SHORT_NS  # on the loop, where calls run together up to the limit, and now and then over it
+WAITED_NS = 100_000_000
 WINDOW = 128
 FIRST_TRIAL = 16
 LAST_TRIAL = 8192
@@ -25,9 +27,10 @@ Result = TypeVar("Result")
 class RunTimes:
     """The latest run times of one kind of call, and what follows from them. Thread-safe.
 
-    The 99th percentile is that of the running thread's own CPU time: on the clock, a busy machine or the wait for the
-    interpreter lock makes most calls long, and moving them would not help. The clock guards against calls that wait
-    without computing: one in ten must be short to move to the loop, nine in ten to stay there.
+    What counts is the 99th percentile of the running thread's own CPU time: on the clock, a busy machine or the wait
+    for the interpreter lock makes many calls long, and on threads they would cost several times more. The clock guards
+    against calls that wait without computing: one in ten must be short to move to the loop; they leave it once more
+    than a quarter is not, and the loop has waited WAITED_NS for these.
     """
 
     def __init__(self) -> None:
@@ -45,14 +48,19 @@ class RunTimes:
             self._cpu.append(cpu_ns)
             self._runs += 1
             if self.inline:
-                if clock_ns >= SHORT_NS and not self._is_short(clock_percent=90):
+                if clock_ns >= STILL_SHORT_NS and self._is_long():
                     self._needed = min(self._needed * 4, LAST_TRIAL)  # on trial and failed: more proof each time
                     self._move(inline=False)
-            elif self._runs >= self._needed and self._is_short(clock_percent=10):
+            elif self._runs >= self._needed and self._is_short():
                 self._move(inline=True)
 
-    def _is_short(self, *, clock_percent: int) -> bool:
-        return _percentile(self._cpu, 99) < SHORT_NS and _percentile(self._clock, clock_percent) < SHORT_NS
+    def _is_short(self) -> bool:
+        return _percentile(self._cpu, 99) < SHORT_NS and _percentile(self._clock, 10) < SHORT_NS
+
+    def _is_long(self) -> bool:
+        long = [clock_ns for clock_ns in self._clock if clock_ns >= STILL_SHORT_NS]
+        waits = 4 * len(long) > len(self._clock) and sum(long) > WAITED_NS
+        return waits or _percentile(self._cpu, 99) >= STILL_SHORT_NS
 
     def _move(self, *, inline: bool) -> None:
         self.inline = inline
@@ -74,14 +82,18 @@ class Placement:
 
     def run(self, key: Hashable, work: Callable[[], Result]) -> Result:
         """Runs in the calling thread, and learns how long calls of this kind take."""
-        if len(self._times) >= MAX_KEYS:
-            self._times.clear()
-        times = self._times.get(key) or self._times.setdefault(key, RunTimes())
         clock, cpu = perf_counter_ns(), thread_time_ns()
         try:
             return work()
         finally:
-            times.record(perf_counter_ns() - clock, thread_time_ns() - cpu)
+            self.learn(key, perf_counter_ns() - clock, thread_time_ns() - cpu)
+
+    def learn(self, key: Hashable, clock_ns: int, cpu_ns: int) -> None:
+        """Counts a run of a call of this kind, on the clock and of its thread's CPU time."""
+        if len(self._times) >= MAX_KEYS:
+            self._times.clear()
+        times = self._times.get(key) or self._times.setdefault(key, RunTimes())
+        times.record(clock_ns, cpu_ns)
 
 
 class GroupSizes:

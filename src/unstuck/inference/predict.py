@@ -12,6 +12,7 @@ from unstuck.core.servables import AvailableModel, Models
 from unstuck.core.signatures import DEFAULT_SIGNATURE, Signature, Tensor, Tensors, narrowed
 from unstuck.errors import InvalidRequest, UnknownSignature, UnstuckError, did_you_mean
 from unstuck.inference.inputs import check_shapes
+from unstuck.inference.padding import rows_of
 
 Result = TypeVar("Result")
 
@@ -140,6 +141,8 @@ def prepare(
             signature = _filtered(signature, output_filter)
         inputs = request.bind(signature)
         warnings = request.warnings + check_shapes(signature, inputs)
+        if model.batching is not None and signature.name in model.batching.parameters:
+            rows_of(inputs)  # raises where they have no rows that a batch could take
         if model.watch is not None:
             warnings += model.watch.warnings(signature, inputs, tentative=tentative)
     except UnstuckError as error:

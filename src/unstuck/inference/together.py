@@ -7,11 +7,16 @@ import numpy as np
 
 from unstuck.core.signatures import Tensor
 from unstuck.errors import Code, EngineError
+from unstuck.inference.batched import batch_key
 from unstuck.inference.predict import PreparedCall
 
 
 def merge_key(call: PreparedCall) -> Hashable | None:
     """Calls with equal keys may run together; None for one that must run alone."""
+    if call.model.batching is not None:
+        key = batch_key(call.model, call.signature, call.inputs)
+        if key is not None:
+            return key
     if not call.is_mergeable:
         return None
     shapes = [array.shape for array in call.inputs.values()]

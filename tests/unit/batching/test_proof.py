@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from fakes import JSON_DTYPES, FakeServable, signature, spec
 
-from unstuck.batching.proof import why_not_mergeable
+from unstuck.batching.proof import examine, why_not_mergeable
 from unstuck.core import dtypes
 from unstuck.core.dtypes import BFLOAT16, DOUBLE, FLOAT, HALF, STRING
 from unstuck.errors import Code, EngineError
@@ -138,3 +138,45 @@ def test_every_output_and_every_input_counts():
     inputs = [spec("x", FLOAT, ROWS), spec("t", STRING, (None,))]
     outputs = [spec("y", FLOAT, ROWS), spec("z", STRING, (None,))]
     assert "'z'" in why(second_mixes, inputs, outputs)
+
+
+def is_wrong(function=per_row, inputs=None, outputs=None, **fields):
+    sig = signature(*(inputs or [spec("x", FLOAT, ROWS)]), outputs=tuple(outputs or [spec("y", FLOAT, ROWS)]))
+    return examine(FakeServable(function, {"serving_default": sig}, **fields), sig).is_wrong
+
+
+def test_what_is_known_to_be_wrong_is_told_from_what_is_only_unproven():
+    def fail(inputs):
+        raise EngineError("no", code=Code.INTERNAL)
+
+    assert is_wrong(lambda inputs: {"y": inputs["x"][::-1]}), "its rows were seen to answer differently"
+    assert is_wrong(outputs=[spec("y", FLOAT, (1, 3))])
+    assert is_wrong(inputs=[spec("x", FLOAT, ())])
+    assert not is_wrong()
+    assert not is_wrong(fail)
+    assert not is_wrong(stateless=frozenset())
+    assert not is_wrong(outputs=[spec("y", FLOAT, None)]), "its rank is not known"
+
+
+@pytest.mark.parametrize(
+    ("given", "fields", "auto", "on"),
+    [
+        ({}, {}, True, True),
+        ({"function": lambda inputs: {"y": inputs["x"][::-1]}}, {}, False, False),
+        ({"function": lambda inputs: {"y": inputs["x"][:1]}}, {}, False, False),
+        ({"outputs": [spec("y", FLOAT, (4, 3))]}, {}, False, False),
+        ({"outputs": [spec("y", FLOAT, None)]}, {}, False, False),
+        ({"inputs": [spec("x", FLOAT, None)]}, {}, False, False),
+        ({}, {"stateless": frozenset()}, False, True),
+        ({"inputs": [spec("x", dtypes.from_number(21), (None,))]}, {}, False, True),
+    ],
+    ids=["safe", "mixing", "one row", "fixed size", "any rank out", "any rank in", "state", "cannot be drawn"],
+)
+def test_what_the_setting_makes_of_it(given, fields, auto, on):
+    outputs = tuple(given.get("outputs", [spec("y", FLOAT, ROWS)]))
+    sig = signature(*given.get("inputs", [spec("x", FLOAT, ROWS)]), outputs=outputs)
+    verdict = examine(FakeServable(given.get("function", per_row), {"serving_default": sig}, **fields), sig)
+    assert verdict.why_not_merged("off") == "batching is off"
+    assert (verdict.why_not_merged("auto") == "") is auto
+    assert (verdict.why_not_merged("on") == "") is on
+    assert auto or verdict.why_not_merged("auto") == verdict.why_not

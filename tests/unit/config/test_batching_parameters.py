@@ -59,7 +59,7 @@ def test_no_enqueued_batches_is_one_as_tensorflow_reads_it(read):
             "line 1: BatchingParameters has no field 'max_batch_sise'. Did you mean 'max_b",
         ),
         ("max_batch_size { valu: 1 }", "line 1: Int64Value has no field 'valu'. Did you mean 'value'?"),
-        ("\nmax_batch_size: 4", "line 2: max_batch_size"),
+        ("\nmax_batch_size: 4", 'line 2: max_batch_size: Expected "{". Write it as NAME { value: 8 }.'),
         ("max_batch_size { value: 1.5 }", "line 1: max_batch_size.value: Couldn't parse"),
         ("max_batch_size { value: 0 }", "line 1: max_batch_size: expected 1 or more, got 0."),
         ("\n\nbatch_timeout_micros { value: -1 }", "line 3: batch_timeout_micros: expected 0 or more, got -1."),

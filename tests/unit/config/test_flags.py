@@ -8,9 +8,11 @@ from unstuck.config.foreign_flags import FOREIGN_FLAGS
 from unstuck.config.serve_flags import GROUPS, SERVE_FLAGS
 from unstuck.config.serving import server_config
 from unstuck.config.settings import AUTO_PORT, ServerConfig
+from unstuck.core.batching import BatchingParameters
 from unstuck.core.cpus import usable_cpus
 from unstuck.core.locations import RemotePath
 from unstuck.core.models import RequestLogConfig
+from unstuck.errors import SetupError
 
 
 def config(*arguments):
@@ -31,6 +33,9 @@ def config(*arguments):
         (["--host=::1"], "host", "::1"),
         (["--on_skew=reject"], "on_skew", "reject"),
         ([], "on_skew", "count"),
+        (["--batching=on"], "merging", "on"),
+        (["--batching=off"], "merging", "off"),
+        ([], "merging", "auto"),
         ([], "host", "0.0.0.0"),
         (["--rest_api_timeout_in_ms=50"], "rest_timeout_ms", 50),
         (["--rest_api_timeout_in_ms", "-1"], "rest_timeout_ms", -1),
@@ -125,6 +130,7 @@ def test_a_flag_sets_its_value(arguments, field, value, flags_first):
         (["--xyzzy"], "Unknown flag --xyzzy. unstuck serve --help lists the flags."),
         (["--"], "Unknown flag --"),
         (["-v"], "Unknown flag -v"),
+        (["--batching=true"], "--batching=true is malformed: expected off, auto or on."),
         (["--on_skew=refuse"], "--on_skew=refuse is malformed: expected ignore, count, warn or reject."),
         (
             ["--rest_api_port=http"],
@@ -375,3 +381,25 @@ def test_a_request_log_or_acceptance_that_makes_no_sense(arguments, says):
     with pytest.raises(FlagError, match=says) as caught:
         config(*arguments)
     assert str(caught.value)
+
+
+def test_batching_is_read_from_its_file(tmp_path):
+    file = tmp_path / "batching.config"
+    file.write_text("max_batch_size { value: 7 }")
+    assert config("/m").batching is None
+    assert config("/m", "--enable_batching").batching == BatchingParameters()
+    assert config("/m", "--enable_batching", f"--batching_parameters_file={file}").batching.max_batch_size == 7
+    file.write_text("max_batch_size { value: 0 }")
+    with pytest.raises(SetupError, match=r"--batching_parameters_file=.*, line 1: max_batch_size: expected 1"):
+        config("/m", "--enable_batching", f"--batching_parameters_file={file}")
+
+
+def test_a_batching_file_without_batching_is_refused():
+    with pytest.raises(FlagError, match="--batching_parameters_file=/f is given without --enable_batching"):
+        config("/m", "--batching_parameters_file=/f", "--enable_batching=false")
+
+
+def test_per_model_batching_without_batching_is_said_to_have_no_effect():
+    parsed = parse(["/m", "--enable_per_model_batching_parameters"], SERVE_FLAGS)
+    assert server_config(parsed).batching is None
+    assert [flag.name for flag in parsed.without_effect] == ["enable_per_model_batching_parameters"]

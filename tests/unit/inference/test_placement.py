@@ -3,7 +3,15 @@ import threading
 import pytest
 
 from unstuck.inference import placement
-from unstuck.inference.placement import FIRST_TRIAL, SHORT_NS, WINDOW, Placement, RunTimes
+from unstuck.inference.placement import (
+    FIRST_TRIAL,
+    SHORT_NS,
+    STILL_SHORT_NS,
+    WAITED_NS,
+    WINDOW,
+    Placement,
+    RunTimes,
+)
 
 SHORT, LONG = SHORT_NS // 10, SHORT_NS * 10
 
@@ -45,11 +53,35 @@ def test_waiting_for_the_interpreter_lock_now_and_then_does_not_keep_calls_on_th
     assert times.inline
 
 
-@pytest.mark.parametrize("cpu_ns", [LONG, SHORT], ids=["computing", "waiting"])
-def test_slow_runs_on_the_loop_send_calls_back_to_threads_at_once(cpu_ns):
+@pytest.mark.parametrize(
+    ("clock_ns", "cpu_ns"), [(LONG, LONG), (10 * WAITED_NS, SHORT)], ids=["computing", "waiting for very long"]
+)
+def test_slow_runs_on_the_loop_send_calls_back_to_threads_at_once(clock_ns, cpu_ns):
     times = RunTimes()
     runs_until(times, inline=True)
-    assert runs_until(times, False, LONG, cpu_ns) == 1
+    assert runs_until(times, False, clock_ns, cpu_ns) == 1
+
+
+def test_calls_that_wait_leave_the_loop_once_it_has_waited_for_long():
+    times = RunTimes()
+    runs_until(times, inline=True)
+    assert runs_until(times, False, LONG, SHORT) == WAITED_NS // LONG + 1
+
+
+def test_a_few_runs_that_a_busy_machine_interrupts_right_after_the_move_do_not_undo_it():
+    times = RunTimes()
+    runs_until(times, inline=True)
+    for _ in range(WINDOW):
+        times.record(LONG, SHORT)
+        for _ in range(3):
+            times.record(SHORT, SHORT)
+    assert times.inline
+
+
+def test_calls_run_together_may_come_near_the_limit_that_a_single_one_moves_at():
+    times = RunTimes()
+    runs_until(times, inline=True)
+    assert runs_until(times, False, STILL_SHORT_NS - 1, STILL_SHORT_NS - 1) is None
 
 
 def test_one_computing_run_among_many_short_ones_does_not():
@@ -63,14 +95,16 @@ def test_one_computing_run_among_many_short_ones_does_not():
     assert not times.inline
 
 
-@pytest.mark.parametrize(("every", "stays"), [(20, True), (5, False)])
+@pytest.mark.parametrize(("every", "stays"), [(20, True), (5, True), (3, False)])
 def test_a_busy_machine_does_not_move_calls_but_waiting_does(every, stays):
-    """On the clock, nine in ten must be short; their own computing is."""
+    """On the clock, three in four must be short; their own computing is."""
     times = RunTimes()
     runs_until(times, inline=True)
+    stayed = []
     for number in range(1, WINDOW + 1):
         times.record(SHORT if number % every else LONG, SHORT)
-    assert times.inline is stays
+        stayed.append(times.inline)
+    assert all(stayed) is stays
 
 
 def test_each_failed_trial_makes_the_next_one_longer_up_to_a_limit():

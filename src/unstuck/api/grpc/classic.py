@@ -6,7 +6,7 @@ stream: a few silent clients would take them all.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from concurrent.futures import Executor
+from contextlib import suppress
 from time import perf_counter_ns
 from typing import Any, cast
 
@@ -16,8 +16,8 @@ from grpc_health.v1._async import HealthServicer
 from grpc_reflection.v1alpha import reflection
 
 from unstuck.api.grpc.names import SERVICES, official_pool
-from unstuck.api.grpc.reporting import Reporter
-from unstuck.api.grpc.service import GrpcService
+from unstuck.api.grpc.predict import PendingCall, PredictBatches
+from unstuck.api.grpc.service import PREDICT, Answer, GrpcService
 from unstuck.api.grpc.status import failure, id_metadata, warning_metadata
 from unstuck.core.observers import Headers
 
@@ -55,8 +55,8 @@ class InFlight:
 
 
 def server(
-    executor: Executor,
     service: GrpcService | None,
+    calls: PredictBatches | None,
     health: Health | None,
     options: Mapping[str, Any] | None = None,
     in_flight: InFlight | None = None,
@@ -64,15 +64,15 @@ def server(
     """A ``grpc.aio.Server`` of the running loop, without a port yet.
 
     Args:
-        executor: runs the calls of ``service``.
         service: the RPCs to serve; None leaves them out.
+        calls: answers those of ``service``.
         health: None leaves the health service out.
         options: channel arguments, over ours.
         in_flight: what counts the calls.
     """
     made: Any = grpc.aio.server(options=list({**OPTIONS, **(options or {})}.items()))
-    if service is not None:
-        made.add_generic_rpc_handlers(_handlers(service, executor, in_flight or InFlight()))
+    if service is not None and calls is not None:
+        made.add_generic_rpc_handlers(_handlers(service, calls, in_flight or InFlight()))
     names = [*SERVICES, reflection.SERVICE_NAME]
     if health is not None:
         cast("Any", health_pb2_grpc).add_HealthServicer_to_server(health.servicer, made)
@@ -81,37 +81,49 @@ def server(
     return made
 
 
-def _handlers(service: GrpcService, executor: Executor, in_flight: InFlight) -> Sequence[grpc.GenericRpcHandler]:
+def _handlers(service: GrpcService, calls: PredictBatches, in_flight: InFlight) -> Sequence[grpc.GenericRpcHandler]:
     by_service: dict[str, dict[str, Any]] = {}
     for path in service.rpcs:
         _, name, method = path.split("/")
-        handler = cast("Any", grpc).unary_unary_rpc_method_handler(_handler(service, path, executor, in_flight))
+        handler = cast("Any", grpc).unary_unary_rpc_method_handler(_handler(service, path, calls, in_flight))
         by_service.setdefault(name, {})[method] = handler
     return [grpc.method_handlers_generic_handler(name, methods) for name, methods in by_service.items()]
 
 
 def _handler(
-    service: GrpcService, path: str, executor: Executor, in_flight: InFlight
+    service: GrpcService, path: str, calls: PredictBatches, in_flight: InFlight
 ) -> Callable[[bytes, Any], Awaitable[bytes]]:
-    reporter = Reporter(service.observer)
+    wants_headers = service.observer.wants_headers
 
     async def handle(payload: bytes, context: Any) -> bytes:
-        arrived_ns = perf_counter_ns()
-        headers: Headers | None = (
-            dict[Any, Any](context.invocation_metadata() or ()) if reporter.wants_headers else None
-        )
-        work = service.call(path, payload, context.peer())
+        loop = asyncio.get_running_loop()
+        ended: asyncio.Future[tuple[Answer | BaseException, str]] = loop.create_future()
+
+        def reply(outcome: Answer | BaseException, request_id: str) -> None:
+            with suppress(RuntimeError):  # the loop is closed: the server has stopped
+                loop.call_soon_threadsafe(_settle, ended, (outcome, request_id))
+
+        headers: Headers | None = dict[Any, Any](context.invocation_metadata() or ()) if wants_headers else None
+        rpc = PendingCall(payload, reply, lambda: not ended.done(), path, perf_counter_ns(), headers)
         in_flight.calls += 1
         try:
-            answer = await asyncio.get_running_loop().run_in_executor(executor, work)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the caller must hear of it
-            named = id_metadata(reporter.ended(path, payload, arrived_ns, headers, error))
-            failed = failure(error, path)
-            return await context.abort(_CODES[failed.code.number], failed.message, (*failed.metadata, *named))
+            if path == PREDICT:
+                calls.answer_on_worker(rpc)
+            else:
+                calls.on_worker(rpc, service.call(path, payload, context.peer()))
+            outcome, request_id = await ended
         finally:
             in_flight.calls -= 1
-        named = id_metadata(reporter.ended(path, payload, arrived_ns, headers, answer))
-        context.set_trailing_metadata((*warning_metadata(answer.warnings), *named))
-        return answer.payload
+        named = id_metadata(request_id)
+        if isinstance(outcome, BaseException):
+            failed = failure(outcome, path)
+            return await context.abort(_CODES[failed.code.number], failed.message, (*failed.metadata, *named))
+        context.set_trailing_metadata((*warning_metadata(outcome.warnings), *named))
+        return outcome.payload
 
     return handle
+
+
+def _settle(ended: "asyncio.Future[Any]", outcome: object) -> None:
+    if not ended.done():  # else its client has gone
+        ended.set_result(outcome)

@@ -7,7 +7,6 @@ import shutil
 import socket
 import tempfile
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -17,6 +16,7 @@ import grpc
 
 from unstuck.api.grpc import classic
 from unstuck.api.grpc.classic import Health, InFlight
+from unstuck.api.grpc.predict import PredictBatches
 from unstuck.api.grpc.service import GrpcService
 from unstuck.config.settings import Front
 from unstuck.config.tls import TlsConfig
@@ -36,6 +36,8 @@ class GrpcAddresses:
         tls: None for plaintext. A unix socket is always plaintext.
         channel_arguments: of grpcio's server.
         front: which front end; ``auto`` takes the native one where it can do what is asked.
+        shares_port: other processes of this server listen on ``port``, too; then it is a number, and bound by
+            ``start``, as whoever has bound it is given calls.
     """
 
     host: str
@@ -44,36 +46,52 @@ class GrpcAddresses:
     tls: TlsConfig | None = None
     channel_arguments: Mapping[str, Any] = field(default_factory=dict[str, Any])
     front: Front = "auto"
+    shares_port: bool = False
 
 
 class GrpcListener:
     """Belongs to the running loop; ``start`` and ``stop`` once each."""
 
     def __init__(
-        self, addresses: GrpcAddresses, service: GrpcService, workers: ThreadPoolExecutor, *, has_health: bool = True
+        self,
+        addresses: GrpcAddresses,
+        service: GrpcService,
+        calls_of: Callable[[], PredictBatches],
+        *,
+        has_health: bool = True,
     ) -> None:
-        """Binds at once, so that a taken port is an error before anything is loaded.
+        """Binds at once, so that a taken port is an error before anything is loaded; but for a shared one.
+
+        Args:
+            addresses: where.
+            service: the RPCs.
+            calls_of: makes what answers the calls that come to one address.
+            has_health: whether the health service answers.
 
         Raises:
             SetupError: an address that cannot be bound, or a front end that cannot do what is asked.
         """
-        self._service = service
-        self._workers = workers
         self._health = Health() if has_health else None
         self.front = _front(addresses)
-        if self.front == "native":
-            self._listener: _Native | _Classic = _Native(addresses, service, workers, self._health)
-        else:
-            self._listener = _Classic(addresses, service, workers, self._health)
-        self.port = self._listener.port
+        front = _Native if self.front == "native" else _Classic
+        self._bind = partial(front, addresses, service, calls_of, self._health)
+        self._listener: _Native | _Classic | None = None if addresses.shares_port else self._bind()
+        self.port = self._listener.port if self._listener else addresses.port or 0
 
     @property
     def in_flight(self) -> int:
         """How many calls are being answered."""
-        return self._listener.in_flight
+        return self._listener.in_flight if self._listener else 0
+
+    def batches(self) -> dict[int, int]:
+        """Of each thread that answers batches of calls, how many it has begun and ended: odd while it is at one."""
+        listeners = self._listener.listeners if isinstance(self._listener, _Native) else []
+        return {each.thread_id: each.batches for each in listeners if each.thread_id}
 
     async def start(self) -> None:
         """Answers calls from now on."""
+        if self._listener is None:
+            self._listener = self._bind()
         await self.set_serving(False)
         await self._listener.start()
 
@@ -85,43 +103,48 @@ class GrpcListener:
     async def stop(self, timeout_s: float) -> None:
         """Refuses new calls, lets those in flight finish, and returns after ``timeout_s`` at the latest."""
         await self.set_serving(False)
-        await self._listener.stop(timeout_s)
+        if self._listener:
+            await self._listener.stop(timeout_s)
 
 
 class _Native:
     """pygrpc-native on each address; a grpcio server on a private socket has health and reflection."""
 
     def __init__(
-        self, addresses: GrpcAddresses, service: GrpcService, workers: ThreadPoolExecutor, health: Health | None
+        self,
+        addresses: GrpcAddresses,
+        service: GrpcService,
+        calls_of: Callable[[], PredictBatches],
+        health: Health | None,
     ) -> None:
         from unstuck.api.grpc.native import NativeListener
 
         self._service = service
-        self._workers = workers
-        self._extra = classic.server(workers, None, health)
-        self._listeners: list[NativeListener] = []
+        self._calls_of = calls_of
+        self._extra = classic.server(None, None, health)
+        self.listeners: list[NativeListener] = []
         self.port = 0
-        bind = partial(NativeListener, with_metadata=service.observer.wants_headers)
+        bind = partial(NativeListener, with_metadata=service.observer.wants_headers, shares_port=addresses.shares_port)
         if addresses.port is not None:
-            self._listeners.append(_bound(bind, addresses.host, addresses.port))
-            self.port = self._listeners[0].port
+            self.listeners.append(_bound(bind, addresses.host, addresses.port))
+            self.port = self.listeners[0].port
         if addresses.socket_path:
-            self._listeners.append(_bound_socket(bind, addresses.socket_path))
+            self.listeners.append(_bound_socket(bind, addresses.socket_path))
 
     @property
     def in_flight(self) -> int:
-        return sum(each.in_flight for each in self._listeners)
+        return sum(each.in_flight for each in self.listeners)
 
     async def start(self) -> None:
         self._folder = tempfile.mkdtemp(prefix="unstuck-")
         socket_path = str(Path(self._folder) / "extra.sock")
         self._extra.add_insecure_port(f"unix:{socket_path}")
         await self._extra.start()
-        for listener in self._listeners:
-            listener.start(self._service, self._workers, socket_path)
+        for listener in self.listeners:
+            listener.start(self._service, self._calls_of(), socket_path)
 
     async def stop(self, timeout_s: float) -> None:
-        await asyncio.gather(*(asyncio.to_thread(each.stop, timeout_s) for each in self._listeners))
+        await asyncio.gather(*(asyncio.to_thread(each.stop, timeout_s) for each in self.listeners))
         await self._extra.stop(None)
         shutil.rmtree(getattr(self, "_folder", ""), ignore_errors=True)
 
@@ -130,10 +153,15 @@ class _Classic:
     """One grpcio server on all addresses."""
 
     def __init__(
-        self, addresses: GrpcAddresses, service: GrpcService, workers: ThreadPoolExecutor, health: Health | None
+        self,
+        addresses: GrpcAddresses,
+        service: GrpcService,
+        calls_of: Callable[[], PredictBatches],
+        health: Health | None,
     ) -> None:
         self._in_flight = InFlight()
-        self._server = classic.server(workers, service, health, addresses.channel_arguments, self._in_flight)
+        options = {"grpc.so_reuseport": int(addresses.shares_port), **addresses.channel_arguments}
+        self._server = classic.server(service, calls_of(), health, options, self._in_flight)
         self.port = 0
         if addresses.port is not None:
             self.port = self._bind(addresses)

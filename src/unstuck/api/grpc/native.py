@@ -7,7 +7,6 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
-from concurrent.futures import Executor
 from functools import partial
 from typing import Any
 
@@ -32,12 +31,13 @@ log = logging.getLogger(__name__)
 class NativeListener:
     """One bound address. ``start`` and ``stop`` once each, from any thread."""
 
-    def __init__(self, target: str, *, with_metadata: bool = False) -> None:
+    def __init__(self, target: str, *, with_metadata: bool = False, shares_port: bool = False) -> None:
         """Binds ``target``.
 
         Args:
             target: as in ``127.0.0.1:8500`` or ``unix:/run/x.sock``.
             with_metadata: whether calls come with their metadata, which costs each of them something.
+            shares_port: other processes of this server listen on it, too.
 
         Raises:
             OSError: it cannot be bound.
@@ -49,8 +49,11 @@ class NativeListener:
             call_details=with_metadata,
             keepalive_time_ms=KEEPALIVE_TIME_MS,
             keepalive_permit_without_calls=False,
+            reuse_port=shares_port,
         )
         self._receive = self._front.recv_batch_details if with_metadata else self._front.recv_batch
+        self.batches = 0  # begun and ended: odd while the thread that answers is at one
+        self.thread_id = 0
         self._live: set[int] = set()
         self._draining = False
         self._paths: list[str] = []
@@ -63,11 +66,10 @@ class NativeListener:
     def in_flight(self) -> int:
         return len(self._live)
 
-    def start(self, service: GrpcService, workers: Executor, fallback_socket: str) -> None:
+    def start(self, service: GrpcService, calls: PredictBatches, fallback_socket: str) -> None:
         """Answers calls from now on; those of no RPC of ``service`` by the server at ``fallback_socket``."""
         self._service = service
-        self._workers = workers
-        self._batches = PredictBatches(service, workers)
+        self._calls = calls
         self._paths = list(service.rpcs)
         self._front.add_methods([(path, False) for path in self._paths])
         self._front.set_fallback(fallback_socket)
@@ -84,13 +86,16 @@ class NativeListener:
         self._front.close()
 
     def _dispatch(self) -> None:
+        self.thread_id = threading.get_native_id()
         while (events := self._receive(BATCH)) is not None:
+            self.batches += 1
             try:
                 self._answer(events)
             except Exception as error:  # this thread must go on, and no call may wait for ever
                 log.exception("A batch of calls failed")
                 for event in events:
                     self._reply(event[1], self._paths[event[2]], error, "")
+            self.batches += 1
 
     def _answer(self, events: Sequence[Event]) -> None:
         arrived_ns = time.perf_counter_ns()
@@ -109,8 +114,8 @@ class NativeListener:
                 if path == PREDICT:
                     predicts.append(call)
                 else:
-                    self._batches.on_worker(call, self._service.call(path, payload, str(peer)))
-        self._batches.answer(predicts)
+                    self._calls.on_worker(call, self._service.call(path, payload, str(peer)))
+        self._calls.answer(predicts)
 
     def _reply(self, call_id: int, path: str, outcome: Answer | BaseException, request_id: str) -> None:
         if call_id not in self._live:

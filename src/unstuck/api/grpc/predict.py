@@ -1,4 +1,4 @@
-"""Predict calls over gRPC, as they come in batches: together where that is safe, each for itself otherwise."""
+"""Predict calls over gRPC: short ones that come together run together where that is safe, others by way of batches."""
 
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Executor
@@ -8,10 +8,12 @@ from time import perf_counter_ns, thread_time_ns
 
 from unstuck.api.grpc.reporting import Reporter
 from unstuck.api.grpc.service import PREDICT, Answer, GrpcService
+from unstuck.batching.batches import Batches
 from unstuck.core.observers import AnsweredCalls, Headers, Ran
 from unstuck.inference.placement import GroupSizes, Placement
 from unstuck.inference.predict import PreparedCall
 from unstuck.inference.together import merge_key, run_together
+from unstuck.inference.waiting import WaitingCall, must_wait
 
 INLINE_BYTES = 1 << 20  # a larger message is read on a worker thread: reading it would hold up the others
 
@@ -39,14 +41,32 @@ class PendingCall:
     headers: Headers | None = None
 
 
-class PredictBatches:
-    """Belongs to the thread that calls ``answer``. Short calls run on it, others in ``workers``."""
+Group = Sequence[tuple[PendingCall, PreparedCall]]
 
-    def __init__(self, service: GrpcService, workers: Executor) -> None:
+
+class PredictBatches:
+    """Short calls run on the thread that calls ``answer``, which is always the same; others on worker threads."""
+
+    def __init__(
+        self,
+        service: GrpcService,
+        workers: Executor,
+        batches: Batches[WaitingCall[PendingCall]] | None = None,
+        placement: Placement | None = None,
+    ) -> None:
+        """What calls need.
+
+        Args:
+            service: the RPCs.
+            workers: the threads of longer calls.
+            batches: where longer calls wait for others; without it each runs alone.
+            placement: which calls are short.
+        """
         self._service = service
         self._reporter = Reporter(service.observer)
         self._workers = workers
-        self._placement = Placement()
+        self._batches = batches
+        self._placement = placement or Placement()
         self._sizes = GroupSizes()
 
     def answer(self, rpcs: Sequence[PendingCall]) -> None:
@@ -54,7 +74,7 @@ class PredictBatches:
         groups: dict[Hashable, list[tuple[PendingCall, PreparedCall]]] = {}
         for number, rpc in enumerate(rpcs):
             if len(rpc.payload) > INLINE_BYTES:
-                self.on_worker(rpc, partial(self._service.predict, rpc.payload))
+                self.answer_on_worker(rpc)
                 continue
             try:
                 call = self._service.prepare_predict(rpc.payload)
@@ -67,21 +87,23 @@ class PredictBatches:
             for start in range(0, len(group), most):
                 self._answer_group(key, group[start : start + most])
 
-    def _answer_group(self, key: Hashable, group: Sequence[tuple[PendingCall, PreparedCall]]) -> None:
+    def _answer_group(self, key: Hashable, group: Group) -> None:
         if len(group) > 1 and self._answer_together(key, group):
             return
         for rpc, call in group:
-            kind, work = call.key(), partial(self._service.run, call)
-            if self._placement.is_short(kind):
-                self._work(rpc, partial(self._placement.run, kind, work))
+            if self._is_short(call):
+                self._work(rpc, partial(self._run, call))
             else:
-                self.on_worker(rpc, partial(self._placement.run, kind, work))
+                self._answer_later(rpc, call)
 
-    def _answer_together(self, key: Hashable, group: Sequence[tuple[PendingCall, PreparedCall]]) -> bool:
+    def _is_short(self, call: PreparedCall) -> bool:
+        return self._placement.is_short(call.key()) and not must_wait(call)
+
+    def _answer_together(self, key: Hashable, group: Group) -> bool:
         """Answers all or none: whatever is special about one call is for it alone to hear."""
         calls = [call for _, call in group]
         kind = calls[0].key()
-        if not self._placement.is_short(kind):
+        if not self._is_short(calls[0]):
             return False
         start = thread_time_ns()
         try:
@@ -89,10 +111,7 @@ class PredictBatches:
         except Exception:  # noqa: BLE001 - each is answered alone, and hears of its own error there
             return False
         self._sizes.learn(key, len(calls), thread_time_ns() - start)
-        self._report(ran, group, payloads)
-        said = calls[0].said
-        for (rpc, _), payload in zip(group, payloads, strict=True):
-            rpc.reply(Answer(payload, said), self._reporter.given_id(rpc.headers))
+        self._reply(ran, group, payloads)
         return True
 
     def _run_together(self, calls: Sequence[PreparedCall]) -> tuple[Ran, list[bytes]]:
@@ -104,12 +123,60 @@ class PredictBatches:
         times = began_ns, ran_ns - began_ns, perf_counter_ns() - ran_ns
         return Ran(model.name, model.version, signature, *times), payloads
 
-    def _report(self, ran: Ran, group: Sequence[tuple[PendingCall, PreparedCall]], payloads: Sequence[bytes]) -> None:
+    def _reply(self, ran: Ran, group: Group, payloads: Sequence[bytes]) -> None:
+        """Reports calls that one run has answered, and answers them."""
         arrived_ns = [rpc.arrived_ns for rpc, _ in group]
         parse_ns = [call.parse_ns for _, call in group]
         sizes = sum([len(rpc.payload) for rpc, _ in group]), sum(map(len, payloads))
-        answered = AnsweredCalls("grpc", "Predict", ran, arrived_ns, parse_ns, perf_counter_ns(), *sizes)
+        warnings = sum([len(call.warnings) for _, call in group])
+        answered = AnsweredCalls("grpc", "Predict", ran, arrived_ns, parse_ns, perf_counter_ns(), *sizes, warnings)
         self._service.observer.answered(answered, [rpc.headers for rpc, _ in group if rpc.headers is not None])
+        for (rpc, call), payload in zip(group, payloads, strict=True):
+            rpc.reply(Answer(payload, call.said), self._reporter.given_id(rpc.headers))
+
+    # Longer calls.
+
+    def answer_on_worker(self, rpc: PendingCall) -> None:
+        """Replies to one call, which is read on a worker thread, too. On any thread."""
+        self._workers.submit(self._read_and_answer, rpc)
+
+    def _read_and_answer(self, rpc: PendingCall) -> None:
+        if not rpc.is_wanted():
+            return
+        try:
+            call = self._service.prepare_predict(rpc.payload)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the caller must hear of it
+            self._end(rpc, error)
+            return
+        if self._is_short(call) or not self._wait_for_batch(rpc, call):
+            self._work(rpc, partial(self._run, call))
+
+    def _answer_later(self, rpc: PendingCall, call: PreparedCall) -> None:
+        if not self._wait_for_batch(rpc, call):
+            self.on_worker(rpc, partial(self._run, call))
+
+    def _wait_for_batch(self, rpc: PendingCall, call: PreparedCall) -> bool:
+        """False for a call that cannot share a run."""
+        key = merge_key(call)
+        if self._batches is None or key is None:
+            return False
+        waiting = WaitingCall(call, partial(self._service.encode, call), rpc.is_wanted, self, rpc)
+        try:
+            self._batches.add(key, waiting, waiting.rows)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the caller must hear of it
+            self._end(rpc, error)
+        return True
+
+    def answered(self, ran: Ran, calls: Sequence[WaitingCall[PendingCall]], answers: Sequence[bytes]) -> None:
+        """One batch has answered ``calls``. On any thread."""
+        self._reply(ran, [(call.sent, call.prepared) for call in calls], answers)
+
+    def failed(self, call: WaitingCall[PendingCall], error: BaseException) -> None:
+        """A call that waited for a batch has no answer. On any thread."""
+        self._end(call.sent, error)
+
+    def _run(self, call: PreparedCall) -> Answer:
+        return self._placement.run(call.key(), partial(self._service.run, call))
 
     def on_worker(self, rpc: PendingCall, work: Callable[[], Answer]) -> None:
         """Answers with what ``work`` returns on a worker thread, or with its error."""

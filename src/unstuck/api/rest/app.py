@@ -11,17 +11,21 @@ from typing import Protocol
 import orjson
 
 from unstuck.api.rest import messages
+from unstuck.api.rest.calls import Call, Parsed
 from unstuck.api.rest.messages import BodyFuture, Exchange, HeaderLookup, Response
 from unstuck.api.rest.paths import Action, Route, parse_among
-from unstuck.api.rest.predict import LOOP_BODY_BYTES, Call, PredictCalls
+from unstuck.api.rest.predict import LOOP_BODY_BYTES, PredictCalls
 from unstuck.api.rest.reporting import Reporter
+from unstuck.batching.batches import Batches
 from unstuck.codecs import json_examples, model_json
 from unstuck.core.models import ModelSpec, VersionStatus
 from unstuck.core.observers import AnsweredCalls, CallObserver, Method, NobodyWatches, OtherCall
 from unstuck.core.servables import Models
 from unstuck.errors import NotFound
 from unstuck.inference.examples import Classes, classify, regress
+from unstuck.inference.placement import Placement
 from unstuck.inference.predict import errors_about, notices
+from unstuck.inference.waiting import WaitingCall
 
 CACHED_ROUTES = 1024
 CORS_HEADERS = [
@@ -87,6 +91,8 @@ class RestApp:
         options: RestOptions,
         pages: Mapping[str, Page] | None = None,
         observer: CallObserver | None = None,
+        batches: Batches[WaitingCall[Parsed]] | None = None,
+        placement: Placement | None = None,
     ) -> None:
         """What requests need.
 
@@ -96,13 +102,22 @@ class RestApp:
             options: the settings.
             pages: by path, further pages of the server's own; each is made on a thread that is no worker.
             observer: hears of every call.
+            batches: where longer predict calls wait for others; without it each runs alone.
+            placement: which predict calls are short.
         """
         watching = observer or NobodyWatches()
         self._models = models
         self._options = options
         self._loop_bytes = min(LOOP_BODY_BYTES, options.max_body_bytes)
         self._calls = PredictCalls(
-            models, workers, options.timeout_s, options.strict_inputs, options.max_body_bytes, watching
+            models,
+            workers,
+            options.timeout_s,
+            options.strict_inputs,
+            options.max_body_bytes,
+            watching,
+            batches,
+            placement,
         )
         self._reporter = Reporter(watching)
         self._wants_headers = watching.wants_headers

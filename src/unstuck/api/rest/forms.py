@@ -11,7 +11,7 @@ from unstuck.api.rest.messages import JSON_HEADERS, HeaderLookup, Headers
 from unstuck.codecs import predict_json, predict_npy, predict_proto
 from unstuck.core.models import ModelSpec
 from unstuck.core.signatures import Tensors
-from unstuck.inference.predict import BindableRequest, PreparedCall
+from unstuck.inference.predict import BindableRequest, Bound, PreparedCall
 
 SIGNATURE_HEADER = "x-unstuck-signature"  # a NumPy file has no place for the signature's name
 PROTOBUF = ("application/x-protobuf", "application/protobuf")
@@ -55,6 +55,10 @@ def parse(spec: ModelSpec, body: bytes, headers: HeaderLookup, limit_bytes: int)
         if kind in PROTOBUF:
             return _protobuf(spec, body)
     return _json(body)
+
+
+JSON_ROWS = Sent(Bound("", {}), JSON_HEADERS, lambda _, outputs: predict_json.encode(outputs, "instances"))
+"""Of calls in row format that were parsed together."""
 
 
 def _json(body: bytes) -> Sent:

@@ -42,13 +42,14 @@ class RsgiApp(Protocol):
 class RestListener:
     """One bound address that serves one application. Not thread-safe; belongs to the loop that starts it."""
 
-    def __init__(self, host: str, port: int, tls: TlsConfig | None = None) -> None:
-        """Binds at once, so that a taken port is an error before anything is loaded.
+    def __init__(self, host: str, port: int, tls: TlsConfig | None = None, *, shares_port: bool = False) -> None:
+        """Binds at once, so that a taken port is an error before anything is loaded; listens from ``start`` on.
 
         Args:
             host: the address to bind.
             port: 0 for any free one.
             tls: None for plaintext.
+            shares_port: other processes of this server listen on it, too.
 
         Raises:
             SetupError: the address cannot be bound.
@@ -57,8 +58,7 @@ class RestListener:
         self._folder: Path | None = None
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
-            # Never SO_REUSEPORT: a second server on the port must fail, not take half of the requests in silence.
-            self._socket = socket.create_server((host, port), family=family, backlog=BACKLOG)
+            self._socket = _bound(host, port, family, shares_port=shares_port)
         except OSError as error:
             raise SetupError(
                 f"The REST port {host}:{port} cannot be used: {os.strerror(error.errno) if error.errno else error}.",
@@ -75,6 +75,7 @@ class RestListener:
         if self._tls:
             self._folder = Path(tempfile.mkdtemp(prefix="unstuck-"))  # which only this user can read
             files = _tls_options(self._tls, self._folder)
+        self._socket.listen(BACKLOG)
         self._server = _EmbeddedServer(app, self._socket.detach(), files)  # which owns the descriptor from here on
         self._task = asyncio.get_running_loop().create_task(self._server.serve(_spawn))
 
@@ -91,6 +92,23 @@ class RestListener:
         if self._folder:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
+
+
+def _bound(host: str, port: int, family: socket.AddressFamily, *, shares_port: bool) -> socket.socket:
+    """Without ``shares_port`` it listens, too: a second server on the port must fail, not take half of the requests."""
+    if not shares_port:
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    bound = socket.socket(family)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if family == socket.AF_INET6:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)  # as create_server does
+        bound.bind((host, port))
+    except OSError:
+        bound.close()
+        raise
+    return bound
 
 
 class _EmbeddedServer(GranianServer):

@@ -1,6 +1,9 @@
 """Pages of the server's own, made from what others know."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import orjson
 
 from unstuck.api.rest.app import Page, Scope
 from unstuck.api.rest.messages import Response
@@ -12,5 +15,15 @@ def metrics_page(render: Callable[[str], tuple[bytes, str]]) -> Page:
     def page(scope: Scope) -> Response:
         body, content_type = render(scope.headers.get("accept") or "")
         return Response(200, body, [("content-type", content_type)])
+
+    return page
+
+
+def json_page(document: Callable[[], Mapping[str, Any]]) -> Page:
+    """The page that shows ``document`` as it is when somebody looks."""
+
+    def page(scope: Scope) -> Response:
+        del scope
+        return Response(200, orjson.dumps(document()))
 
     return page

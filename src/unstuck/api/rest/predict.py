@@ -1,48 +1,30 @@
-"""Predict calls over REST: those of one turn of the loop together where that is safe, each for itself otherwise."""
+"""Predict calls over REST: short ones of one turn of the loop together where that is safe, others by way of batches."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
 from functools import partial
 from time import perf_counter_ns, thread_time_ns
 from typing import TypeVar
 
 from unstuck.api.rest import forms, messages
-from unstuck.api.rest.forms import Sent
+from unstuck.api.rest.calls import Call, Parsed
+from unstuck.api.rest.longer import LongerCalls, timed_out
 from unstuck.api.rest.messages import HeaderLookup, Response
+from unstuck.batching.batches import Batches
 from unstuck.batching.turns import Turns
 from unstuck.codecs import predict_json
 from unstuck.core.models import ModelSpec
-from unstuck.core.observers import AnsweredCalls, CallObserver, NobodyWatches
+from unstuck.core.observers import AnsweredCalls, CallObserver, NobodyWatches, Ran
 from unstuck.core.servables import Models
-from unstuck.errors import DeadlineExceeded
 from unstuck.inference.placement import GroupSizes, Placement
-from unstuck.inference.predict import PreparedCall, prepare
+from unstuck.inference.predict import prepare
+from unstuck.inference.waiting import WaitingCall, must_wait
 
 LOOP_BODY_BYTES = 64 * 1024  # a larger body is parsed on a worker thread: reading it would hold up the loop
 
 Result = TypeVar("Result")
 Reply = Callable[[Response | BaseException], None]
-
-
-@dataclass(slots=True)
-class Call:
-    """One predict call.
-
-    Attributes:
-        spec: the model asked for.
-        body: as sent, inflated.
-        headers: of the request.
-        arrived_ns: when its head was there, or for a large body when all of it was.
-        reply: hears, on the loop, the response or the error instead of it.
-    """
-
-    spec: ModelSpec
-    body: bytes
-    headers: HeaderLookup
-    arrived_ns: int
-    reply: "Callable[[Call, Response | BaseException], None]"
 
 
 class PredictCalls:
@@ -56,8 +38,21 @@ class PredictCalls:
         strict_inputs: bool,
         max_body_bytes: int,
         observer: CallObserver | None = None,
+        batches: Batches[WaitingCall[Parsed]] | None = None,
+        placement: Placement | None = None,
     ) -> None:
-        """``observer`` hears of the calls answered together; what to tell it of others is in ``Response.calls``."""
+        """What calls need.
+
+        Args:
+            models: the lookup.
+            workers: the threads of longer calls.
+            timeout_s: of a longer call; None for ever.
+            strict_inputs: refuse what would otherwise be a warning.
+            max_body_bytes: largest request body, inflated.
+            observer: hears of the calls answered together; what to tell it of others is in ``Response.calls``.
+            batches: where longer calls wait for others; without it each runs alone.
+            placement: which calls are short.
+        """
         self._models = models
         self._workers = workers
         self._timeout_s = timeout_s
@@ -65,7 +60,8 @@ class PredictCalls:
         self._max_body_bytes = max_body_bytes
         self._observer: CallObserver = observer or NobodyWatches()
         self._wants_headers = self._observer.wants_headers
-        self._placement = Placement()
+        self._placement = placement or Placement()
+        self._longer = LongerCalls(workers, timeout_s, batches, self._placement, self._report)
         self._turns: Turns[ModelSpec, Call] = Turns(self._answer_turn)
         self._sizes = GroupSizes()
         self._tasks: set[asyncio.Task[Response]] = set()
@@ -82,9 +78,13 @@ class PredictCalls:
         answered: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
         call = Call(spec, body, headers, arrived_ns, partial(_settle, answered))
         if len(body) > LOOP_BODY_BYTES:
-            return await self.on_worker(partial(self._answer_on_worker, call))
-        self.begin(call)
-        return await answered
+            self._longer.begin_unread(call, self._prepare)
+        else:
+            self.begin(call)
+        try:
+            return await answered
+        finally:
+            call.end()
 
     async def on_worker(self, work: Callable[[], Result]) -> Result:
         """Runs ``work`` on a worker thread; after the timeout its result is not waited for any longer."""
@@ -92,10 +92,7 @@ class PredictCalls:
         try:
             return await asyncio.wait_for(future, self._timeout_s)
         except TimeoutError:
-            raise DeadlineExceeded(
-                f"The call took longer than {self._timeout_s:g} s.",
-                hint="Send fewer rows in a request, or raise --rest_api_timeout_in_ms.",
-            ) from None
+            raise timed_out(self._timeout_s) from None
 
     def _answer_turn(self, spec: ModelSpec, waiting: list[Call]) -> None:
         most = self._sizes.most(spec)
@@ -116,39 +113,42 @@ class PredictCalls:
             prepared = prepare(self._models, spec, together, tentative=True)
             prepared.rows = together.counts
             key = prepared.key(len(waiting))
-            if not prepared.is_mergeable or not self._placement.is_short(key):
-                return False
             prepared.parse_ns = perf_counter_ns() - began_ns
+            if prepared.warnings or not (prepared.is_mergeable or must_wait(prepared)):
+                return False
+            if must_wait(prepared) or not self._placement.is_short(key):
+                return self._longer.begin_joined(waiting, prepared)
             start = thread_time_ns()
             answers = self._placement.run(key, partial(prepared.run, together.encode))
             self._sizes.learn(spec, len(waiting), thread_time_ns() - start)
         except Exception:  # noqa: BLE001 - each is answered alone, and hears of its own error there
             return False
-        self._report(prepared, waiting, bodies, answers)
+        assert prepared.ran is not None
+        self._report(prepared.ran, waiting, [prepared.parse_ns] * len(waiting), answers)
         said = prepared.said
         headers = messages.with_warnings(Response(200, b""), said).headers if said else messages.JSON_HEADERS
         for call, body in zip(waiting, answers, strict=True):
             call.reply(call, Response(200, body, headers))
         return True
 
-    def _report(self, prepared: PreparedCall, calls: list[Call], bodies: list[bytes], answers: list[bytes]) -> None:
-        assert prepared.ran is not None
+    def _report(
+        self, ran: Ran, calls: Sequence[Call], parse_ns: Sequence[int], answers: Sequence[bytes], warnings: int = 0
+    ) -> None:
         arrived_ns = [call.arrived_ns for call in calls]
-        parse_ns = [prepared.parse_ns] * len(calls)
-        sizes = sum(map(len, bodies)), sum(map(len, answers))
-        answered = AnsweredCalls("rest", "Predict", prepared.ran, arrived_ns, parse_ns, perf_counter_ns(), *sizes)
+        sizes = sum([len(call.body) for call in calls]), sum(map(len, answers))
+        answered = AnsweredCalls("rest", "Predict", ran, arrived_ns, parse_ns, perf_counter_ns(), *sizes, warnings)
         self._observer.answered(answered, [call.headers for call in calls] if self._wants_headers else ())
 
     def _answer_alone(self, call: Call) -> None:
         try:
-            sent, prepared = self._prepare(call)
-            key, work = prepared.key(), partial(_run, call, sent, prepared)
-            if not self._placement.is_short(key):
-                self.reply_from_worker(partial(self._placement.run, key, work), partial(call.reply, call))
+            parsed = self._prepare(call)
+            key = parsed.prepared.key()
+            if must_wait(parsed.prepared) or not self._placement.is_short(key):
+                self._longer.begin(parsed)
                 return
-            response = self._placement.run(key, work)
+            response = self._placement.run(key, parsed.run)
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller must hear of it
-            call.reply(call, error)
+            call.reply_once(error)
         else:
             call.reply(call, response)
 
@@ -163,11 +163,7 @@ class PredictCalls:
         if not done.cancelled():
             reply(done.exception() or done.result())
 
-    def _answer_on_worker(self, call: Call) -> Response:
-        sent, prepared = self._prepare(call)
-        return _run(call, sent, prepared)
-
-    def _prepare(self, call: Call) -> tuple[Sent, PreparedCall]:
+    def _prepare(self, call: Call) -> Parsed:
         began_ns = perf_counter_ns()
         sent = forms.parse(call.spec, call.body, call.headers, self._max_body_bytes)
         prepared = prepare(
@@ -178,17 +174,7 @@ class PredictCalls:
             strict_inputs=self._strict_inputs,
         )
         prepared.parse_ns = perf_counter_ns() - began_ns
-        return sent, prepared
-
-
-def _run(call: Call, sent: Sent, prepared: PreparedCall) -> Response:
-    warnings = prepared.warnings
-    body = prepared.run(partial(sent.encode, prepared))
-    assert prepared.ran is not None
-    times = [call.arrived_ns], [prepared.parse_ns], 0
-    calls = AnsweredCalls("rest", "Predict", prepared.ran, *times, len(call.body), len(body), len(warnings))
-    response, said = Response(200, body, sent.headers, calls), prepared.said
-    return messages.with_warnings(response, said) if said else response
+        return Parsed(call, sent, prepared)
 
 
 def _settle(answered: "asyncio.Future[Response]", _: Call, outcome: Response | BaseException) -> None:

@@ -12,6 +12,7 @@ import orjson
 
 from unstuck.api.rest.app import Scope
 from unstuck.api.rest.messages import Response
+from unstuck.core.batching import BatchingParameters
 from unstuck.core.models import AllVersions, ModelConfig, Specific, VersionChoice, VersionStatus
 from unstuck.core.process import limits, resident_bytes
 from unstuck.errors import UnstuckError
@@ -160,7 +161,7 @@ class StatusPage:
         watch = serving.watch
         return {
             **shown,
-            **{name: fact for name, fact in serving.facts.items() if name != WHY_NOT_MERGED},
+            **_facts(serving),
             "signatures": self._signatures(serving),
             "unlike_training": None if watch is None else {watch.signature_name: dict(watch.counts)},
         }
@@ -173,15 +174,23 @@ class StatusPage:
             known["since"] = as_time(known["since"])
             known["diagnose"] = diagnose_command(target, signature_name, path) if known["flagged"] else None
         reasons: Any = serving.facts.get(WHY_NOT_MERGED, {})
+        waits: Mapping[str, BatchingParameters] = serving.batching.parameters if serving.batching else {}
         return {
             signature_name: {
                 "merged": signature_name in serving.mergeable,
                 "why_not_merged": reasons.get(signature_name, ""),
+                "batching": asdict(waits[signature_name]) if signature_name in waits else None,
                 "answers": answers.get(signature_name),
             }
             for signature_name, signature in serving.servable.signatures.items()
             if signature.inputs
         }
+
+
+def _facts(version: AvailableVersion) -> dict[str, object]:
+    """As they are now."""
+    shown = {name: fact for name, fact in version.facts.items() if name != WHY_NOT_MERGED}
+    return {name: fact() if callable(fact) else fact for name, fact in shown.items()}
 
 
 def as_time(seconds: float | None) -> str | None:

@@ -123,8 +123,8 @@ def test_versions():
     assert serving["since"] == as_time(history.since("m", 2))
     assert serving["unlike_training"] == {"serving_default": {"x": 3}}
     assert serving["signatures"] == {
-        "serving_default": {"merged": True, "why_not_merged": "", "answers": None},
-        "other": {"merged": False, "why_not_merged": "it has state", "answers": None},
+        "serving_default": {"merged": True, "why_not_merged": "", "batching": None, "answers": None},
+        "other": {"merged": False, "why_not_merged": "it has state", "batching": None, "answers": None},
     }
     assert "why_not_merged" not in serving
 
@@ -173,3 +173,14 @@ def test_the_page_is_json():
 )
 def test_targets(addresses, target):
     assert addresses.target("a b", 3) == target
+
+
+def test_facts_that_change_are_as_they_are_now():
+    manager = FakeManager()
+    now = ["tensorflow"]
+    facts = {**FACTS, "engine": lambda: now[0]}
+    manager.serving = AvailableVersion("m", 2, manager.serving.servable, facts=facts)
+    shown = page(manager)
+    assert shown.document()["models"]["m"]["versions"]["2"]["engine"] == "tensorflow"
+    now[0] = "onnx"
+    assert shown.document()["models"]["m"]["versions"]["2"]["engine"] == "onnx"
