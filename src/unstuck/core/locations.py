@@ -1,7 +1,10 @@
 """Where models are: a local path, or a URL of a store elsewhere."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path, PurePath, PurePosixPath
+
+from unstuck.errors import SetupError
 
 CONTAINER_FIRST = ("abfs", "abfss")  # Azure's container@account is no user@host
 
@@ -49,3 +52,17 @@ def location(text: str) -> Path | RemotePath:
 def named_parts(place: Path | RemotePath) -> PurePath:
     """Its names and suffix, to be looked at only."""
     return place if isinstance(place, Path) else PurePosixPath(str(place).rpartition("://")[2])
+
+
+def cache_folder(given: Path | None) -> Path:
+    """Where copies and conversions of models are kept: ``given``, or ``unstuck`` in $XDG_CACHE_HOME, or ~/.cache.
+
+    Raises:
+        SetupError: there is no home.
+    """
+    try:
+        return given or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "unstuck"
+    except RuntimeError:
+        raise SetupError(
+            "There is no home folder for copies of models.", hint="Name a folder for them: --model_cache_dir=FOLDER."
+        ) from None

@@ -19,13 +19,14 @@ class Limits:
     memory_bytes: int | None
 
 
-def resident_bytes() -> int:
-    """The memory that the process occupies; 0 where the system does not say.
+def resident_bytes(pid: int | None = None) -> int:
+    """The memory that this process, or ``pid``, occupies; 0 where the system does not say.
 
     It grows by what a load takes, but also by what else happens meanwhile, and not by what it reuses: approximate.
     """
     try:
-        return int(STATM.read_text().split()[1]) * resource.getpagesize()
+        file = STATM if pid is None else Path(f"/proc/{pid}/statm")
+        return int(file.read_text().split()[1]) * resource.getpagesize()
     except (OSError, ValueError, IndexError):
         return 0
 

@@ -17,6 +17,7 @@ import weakref
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
+from unstuck.core.locations import cache_folder
 from unstuck.errors import SetupError
 from unstuck.lifecycle.source import Files, VersionPath
 
@@ -95,10 +96,7 @@ class ModelCache:
                 continue
 
     def _folder(self) -> Path:
-        try:
-            return self._given or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "unstuck"
-        except RuntimeError:  # there is no home
-            raise SetupError("There is no home folder for the copies of remote models.", hint=_NAME_ONE) from None
+        return cache_folder(self._given)
 
     def _create(self, slot: Path) -> None:
         try:

@@ -1,11 +1,12 @@
 """The one place that imports ONNX Runtime, with its untyped API behind names of ours."""
 
-import os
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import onnxruntime as _onnxruntime
+
+from unstuck.core.cpus import usable_cpus
 
 ort: Any = _onnxruntime
 _state: Any = import_module("onnxruntime.capi.onnxruntime_pybind11_state")
@@ -41,7 +42,7 @@ def watching_session(model: bytes, folder: Path) -> Any:
 
 def _options() -> Any:
     options = ort.SessionOptions()
-    options.intra_op_num_threads = _usable_cpus()
+    options.intra_op_num_threads = usable_cpus()
     options.inter_op_num_threads = 1
     options.log_severity_level = _ONLY_FATAL
     # Threads that spin between operators take the CPU from other calls, and from the loop.
@@ -60,9 +61,3 @@ def run_options() -> Any:
     options = ort.RunOptions()
     options.log_severity_level = _ONLY_FATAL
     return options
-
-
-def _usable_cpus() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

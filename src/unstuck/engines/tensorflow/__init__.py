@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from unstuck.core.cpus import usable_cpus
 from unstuck.core.inspection import Inspection
 from unstuck.core.servables import Loader
 from unstuck.engines.tensorflow import first_session
@@ -68,7 +69,8 @@ class TensorFlowEngine:
 
     def loader(self, version_path: Path) -> Loader:
         """Raises SetupError when TensorFlow is not installed, with the command that installs it."""
-        first_session.intra_op_threads = self.session.intra_op_threads
+        first_session.intra_op_threads = self.session.intra_op_threads or usable_cpus()
+        first_session.inter_op_threads = usable_cpus()  # calls that ask for more have a pool of their own
         first_session.gpu_memory_fraction = self.session.gpu_memory_fraction
         with _needed(f"{version_path} is a TensorFlow SavedModel"):
             from unstuck.engines.tensorflow.loader import SavedModelLoader

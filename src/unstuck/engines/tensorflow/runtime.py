@@ -50,7 +50,10 @@ with _without_banners(), warnings.catch_warnings():
 
     tf: Any = _tensorflow
     tf.get_logger().setLevel("ERROR")  # its deprecation notes are about our code, not the user's
-    first_config: Any = _config.ConfigProto(intra_op_parallelism_threads=first_session.intra_op_threads)
+    first_config: Any = _config.ConfigProto(
+        intra_op_parallelism_threads=first_session.intra_op_threads,
+        inter_op_parallelism_threads=first_session.inter_op_threads,
+    )
     first_config.gpu_options.per_process_gpu_memory_fraction = first_session.gpu_memory_fraction
     with tf.Graph().as_default(), tf.compat.v1.Session(config=first_config) as _session:
         _session.run(tf.constant(0))  # the first run looks for GPUs, and says so

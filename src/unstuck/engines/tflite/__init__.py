@@ -1,11 +1,11 @@
 """TensorFlow Lite models, run by LiteRT."""
 
-import os
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from unstuck.core.cpus import usable_cpus
 from unstuck.core.inspection import Inspection
 from unstuck.core.servables import Loader
 from unstuck.errors import SetupError
@@ -23,7 +23,7 @@ class TfLiteEngine:
         interpreters: how many calls of a model may run at once, as each needs an interpreter; one a CPU by default.
     """
 
-    interpreters: int = field(default_factory=lambda: os.cpu_count() or 1)
+    interpreters: int = field(default_factory=usable_cpus)
 
     @property
     def platform(self) -> str:

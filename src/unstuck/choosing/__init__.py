@@ -1,0 +1,1 @@
+"""Serving a SavedModel by the faster of two engines: converted, proven to answer alike, measured, and switched."""
