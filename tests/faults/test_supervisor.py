@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable
@@ -13,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from unstuck.errors import UnstuckError
+from unstuck.errors import SetupError, UnstuckError
+from unstuck.supervisor.ports import reserve
 from unstuck.supervisor.supervisor import Plan, Supervisor
 from unstuck.supervisor.watch import TICK_S
 
@@ -114,14 +116,11 @@ def test_a_crash_loop_backs_off_and_says_why(tmp_path, caplog):
     assert second.endswith("before it served, its death number 2 in a row. It is started again in 1 s.")
 
 
+@pytest.mark.slow
 def test_who_dies_while_it_loads_gives_its_turn_back(tmp_path):
-    run = Run(tmp_path, "serve", workers=2)
-    asyncio.run(run._until(run.serving, lambda: None))
+    run = Run(tmp_path, "die loading", "serve", workers=2)
+    run.until(run.serving)
     assert run.status == 0
-    again = Run(tmp_path / "b", "die loading", "serve", workers=2)
-    (tmp_path / "b").mkdir()
-    again.until(lambda: again.serving(2))
-    assert again.status == 0
 
 
 @pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
@@ -141,6 +140,7 @@ def test_a_server_that_cannot_be_set_up_ends_as_one_process_would(tmp_path, capf
     assert not run.hellos(2), "a second worker could say no more"
 
 
+@pytest.mark.slow
 def test_a_worker_that_cannot_be_set_up_again_does_not_end_the_others(tmp_path):
     run = Run(tmp_path, "die", "misconfigured", workers=1)
     run.until(lambda: len(run.hellos(1)) == 3)
@@ -180,3 +180,43 @@ async def _until(wanted: Callable[[], Any]) -> None:
     while not wanted():
         assert time.monotonic() < end, "it did not come about in time"
         await asyncio.sleep(0.01)
+
+
+def bind(port: int, *options: int) -> socket.socket:
+    bound = socket.socket()
+    for option in options:
+        bound.setsockopt(socket.SOL_SOCKET, option, 1)
+    bound.bind(("127.0.0.1", port))
+    return bound
+
+
+def test_a_reserved_port_is_one_server_s_alone():
+    with reserve("127.0.0.1", 0, "REST", "rest_api_port") as reserved:
+        port = reserved.getsockname()[1]
+        with pytest.raises(SetupError, match=f"The REST port 127.0.0.1:{port} cannot be used: Address already in use"):
+            reserve("127.0.0.1", port, "REST", "rest_api_port")
+        with pytest.raises(OSError, match="in use"):
+            socket.create_server(("127.0.0.1", port))
+        with bind(port, socket.SO_REUSEADDR, socket.SO_REUSEPORT) as one, bind(port, socket.SO_REUSEPORT) as other:
+            one.listen()
+            other.listen()
+            with pytest.raises(SetupError):
+                reserve("127.0.0.1", port, "REST", "rest_api_port")
+            for _ in range(20):
+                socket.create_connection(("127.0.0.1", port), 5).close()
+
+
+def test_nobody_is_connected_to_a_port_that_is_only_reserved():
+    with reserve("127.0.0.1", 0, "gRPC", "port") as reserved, pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", reserved.getsockname()[1]), 5)
+
+
+def test_a_port_is_free_again_at_once():
+    with reserve("127.0.0.1", 0, "REST", "rest_api_port") as reserved:
+        port = reserved.getsockname()[1]
+        with bind(port, socket.SO_REUSEADDR, socket.SO_REUSEPORT) as one:
+            one.listen()
+            client = socket.create_connection(("127.0.0.1", port), 5)
+            one.accept()[0].close()  # which leaves the port in TIME_WAIT
+            client.close()
+    reserve("127.0.0.1", port, "REST", "rest_api_port").close()

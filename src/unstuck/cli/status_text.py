@@ -10,6 +10,7 @@ from rich.table import Table
 
 from unstuck.cli.troubles import Trouble, answers_of, table
 
+WORKER_COLOURS = {"serving": "green", "loading": "yellow"}
 COLOURS = {"AVAILABLE": "green", "LOADING": "yellow", "START": "yellow", "UNLOADING": "yellow"}
 
 
@@ -22,6 +23,8 @@ def as_text(
         file=page, width=width, force_terminal=colour, no_color=not colour, highlight=False, soft_wrap=False
     )
     console.print(_server_line(status["server"]), soft_wrap=True)
+    if workers := table(status["server"]).get("workers"):
+        console.print(_workers(workers))
     console.print(_table(status["models"]))
     _list(console, "Wrong", "red", troubles)
     _list(console, "Worth knowing", "yellow", notes)
@@ -45,6 +48,23 @@ def _server_line(server: Mapping[str, Any] | None) -> str:
         f"Unstuck {_shown(server['version'])}, {ready}, up {_duration(server['uptime_s'])}, pid {server['pid']}, "
         f"{memory}, {server['cpus'] or '?'} CPUs{watched}"
     )
+
+
+def _workers(workers: Sequence[Mapping[str, Any]]) -> Table:
+    rows = Table(box=None, pad_edge=False)
+    for heading in ("WORKER", "PID", "STATE", "SINCE", "RESTARTS", "MEMORY", "SHARED"):
+        rows.add_column(heading, overflow="fold")
+    for each in workers:
+        rows.add_row(
+            str(each["number"]),
+            str(each["pid"] or ""),
+            f"[{WORKER_COLOURS.get(each['state'], 'red')}]{_shown(each['state'])}[/]",
+            _moment(each["since"]),
+            str(each["restarts"]),
+            f"{each['memory_bytes'] / 2**20:,.0f} MiB",
+            f"{each['shared_bytes'] / 2**20:,.0f} MiB",
+        )
+    return rows
 
 
 def _table(models: Mapping[str, Any]) -> Table:

@@ -33,9 +33,23 @@ def troubles_of(status: Mapping[str, Any], *, of_one_model: bool) -> list[Troubl
     """What is wrong, of a status in the shape of ``/statusz``; with ``of_one_model``, what of others is left out."""
     found = [trouble for name, model in status["models"].items() for trouble in _of_model(name, model)]
     server = status["server"]
+    found += [each for worker in _workers(server) if (each := _of_worker(worker)) and not of_one_model]
     if server is not None and not server["ready"] and not found and not of_one_model:
         found.append(Trouble("", "", "the server is not ready", "It is starting or stopping, or has no models yet."))
     return found
+
+
+def _workers(server: Any) -> list[dict[str, Any]]:
+    """Those of a server that has several processes."""
+    return table(server).get("workers") or []
+
+
+def _of_worker(worker: Mapping[str, Any]) -> Trouble | None:
+    """One that is down, or is being started again; at first they start one after the other."""
+    if worker["state"] == "serving" or not worker["died"]:
+        return None
+    what = f"worker {worker['number']} does not serve, it is {worker['state']}: it {worker['died']}"
+    return Trouble("", "", what, "It wrote last: " + " | ".join(worker["last_words"]) if worker["last_words"] else "")
 
 
 def _of_model(name: str, model: Mapping[str, Any]) -> Iterator[Trouble]:
@@ -60,7 +74,14 @@ def _of_model(name: str, model: Mapping[str, Any]) -> Iterator[Trouble]:
 
 def notes_of(status: Mapping[str, Any]) -> list[Trouble]:
     """What is not wrong, but worth knowing."""
-    return [
+    restarted = [
+        Trouble(
+            "", "", f"worker {each['number']} was started again ({each['restarts']} times so far): it {each['died']}"
+        )
+        for each in _workers(status["server"])
+        if each["state"] == "serving" and each["died"]
+    ]
+    return restarted + [
         Trouble(name, number, what)
         for name, model in status["models"].items()
         for number, version in model["versions"].items()

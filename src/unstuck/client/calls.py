@@ -18,6 +18,7 @@ from unstuck.errors import Code, DeadlineExceeded, InvalidRequest, NotFound, Unk
 
 FIRST_PAUSE_S = 0.1
 MAX_PAUSE_S = 5.0
+MOST_CUT_OFF = 1  # tries whose connection ended: what kills the process that it reaches must not reach them all
 
 T = TypeVar("T")
 
@@ -115,7 +116,7 @@ class Calls:
     def _exchange(self, call: Call[T], deadline: float | None) -> Flow[T]:
         """Sends the call until it is answered, or fails for good."""
         patience = self._patience
-        failed = 0
+        failed = cut_off = 0
         while True:
             wanted_s = 0.0
             try:
@@ -136,16 +137,13 @@ class Calls:
                 whole = f"{late.message.removesuffix('.')} within {patience.timeout_s:g} s."
                 raise DeadlineExceeded(whole, hint=late.hint) from late
             failed += 1
+            cut_off += isinstance(error, Unreachable) and error.may_have_run
             pause_s = patience.pause_s(failed, wanted_s)
             left_s = patience.left_s(deadline)
-            if failed > patience.retries or not _is_passing(error) or (left_s is not None and pause_s >= left_s):
+            is_last = failed > patience.retries or cut_off > MOST_CUT_OFF or (left_s is not None and pause_s >= left_s)
+            if is_last or error.code is not Code.UNAVAILABLE:
                 raise error
             yield Pause(pause_s)
-
-
-def _is_passing(error: UnstuckError) -> bool:
-    """Whether the call was turned away, and may be answered next time."""
-    return error.code is Code.UNAVAILABLE and not (isinstance(error, Unreachable) and error.may_have_run)
 
 
 def _retry_after_s(reply: Reply) -> float:

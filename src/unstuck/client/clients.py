@@ -96,7 +96,8 @@ class Client(SignatureClient):
             version: which; the newest that serves, unless given.
             label: the version by its label instead.
             timeout_s: for a method with all its tries; None waits forever.
-            retries: how often a call is tried again that was turned away: no connection, HTTP 503, gRPC's UNAVAILABLE.
+            retries: how often a call is tried again that was turned away: no connection, HTTP 503, gRPC's UNAVAILABLE;
+                once where the connection ended before the answer, as of a server process that died.
             headers: sent with each request; over gRPC as metadata.
             ca_file: certificates (PEM) to trust instead of the system's, for ``https`` and ``grpcs``.
             cert_file: this client's own certificate (PEM), for a server that asks for one.

@@ -3,7 +3,8 @@
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from unstuck.config.settings import AUTO_PORT, Front, GoldenRows, LogFormat, LogRequests, OnSkew, VersionPolicy
+from unstuck.config.settings import AUTO_PORT, Engine, Front, GoldenRows, LogFormat, LogRequests, OnSkew, VersionPolicy
+from unstuck.core.batching import Merging
 
 PORTS = range(1 << 16)
 
@@ -68,6 +69,18 @@ def read_front(text: str) -> Front:
 def read_on_skew(text: str) -> OnSkew:
     if text not in ("ignore", "count", "warn", "reject"):
         raise ValueError("expected ignore, count, warn or reject")
+    return text
+
+
+def read_merging(text: str) -> Merging:
+    if text not in ("off", "auto", "on"):
+        raise ValueError("expected off, auto or on")
+    return text
+
+
+def read_engine(text: str) -> Engine:
+    if text not in ("tensorflow", "auto", "onnx"):
+        raise ValueError("expected tensorflow, auto or onnx")
     return text
 
 

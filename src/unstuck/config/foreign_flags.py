@@ -2,9 +2,6 @@
 
 from unstuck.config.flags import Accepted, Refused
 
-_BATCHING = "calls are not yet batched over time, only those that arrive together"
-_BATCHING_HINT = "Leave it out: calls that arrive together are run together wherever that changes no answer."
-
 FOREIGN_FLAGS: tuple[Accepted | Refused, ...] = (
     Accepted("enable_profiler", "TensorFlow's profiler is not served over gRPC"),
     Accepted(
@@ -16,9 +13,6 @@ FOREIGN_FLAGS: tuple[Accepted | Refused, ...] = (
     Accepted("skip_initialize_tpu", "no TPU is used"),
     Accepted("xla_cpu_compilation_enabled", "functions that ask for XLA run whether or not it is given"),
     Accepted("xla_gpu_compilation_enabled", "functions that ask for XLA run whether or not it is given"),
-    Refused("enable_batching", _BATCHING, _BATCHING_HINT, boolean=True),
-    Refused("batching_parameters_file", _BATCHING, _BATCHING_HINT),
-    Refused("enable_per_model_batching_parameters", _BATCHING, _BATCHING_HINT, boolean=True),
     Refused(
         "platform_config_file",
         "it configures C++ classes of TensorFlow Serving",

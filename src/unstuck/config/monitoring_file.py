@@ -2,9 +2,7 @@
 
 from pathlib import Path
 
-from google.protobuf import text_format
-
-from unstuck.config.text_proto import TextProto
+from unstuck.config.text_proto import parsed
 from unstuck.errors import SetupError
 from unstuck.proto.wire.monitoring_pb2 import MonitoringConfig
 
@@ -21,13 +19,8 @@ def read_metrics_path(path: Path) -> str:
         text = path.read_text()
     except (OSError, UnicodeDecodeError) as error:
         raise SetupError(f"--monitoring_config_file={path} cannot be read: {error}.") from None
-    located = TextProto(text, MonitoringConfig.DESCRIPTOR)
     config = MonitoringConfig()
-    mistakes = list(located.mistakes)
-    try:
-        text_format.Parse(text, config, allow_unknown_field=bool(mistakes))
-    except text_format.ParseError as error:
-        mistakes.append(located.mistake_of(error))
+    located, mistakes = parsed(text, config)
     if mistakes:
         first = min(mistakes, key=lambda each: each.line)
         raise SetupError(f"--monitoring_config_file={path}, line {first.line}: {first.message}")

@@ -8,12 +8,14 @@ from pathlib import Path
 from unstuck.config.flag_values import (
     read_arguments,
     read_bool,
+    read_engine,
     read_front,
     read_golden_rows,
     read_http_url,
     read_int,
     read_log_format,
     read_log_requests,
+    read_merging,
     read_mixed_precision,
     read_named_file,
     read_names,
@@ -33,6 +35,7 @@ from unstuck.config.settings import (
     DEFAULT_GRPC_PORT,
     DEFAULT_REQUEST_LOG_BYTES,
     DEFAULT_REST_PORT,
+    Engine,
     Front,
     GoldenRows,
     LogFormat,
@@ -40,6 +43,7 @@ from unstuck.config.settings import (
     OnSkew,
     VersionPolicy,
 )
+from unstuck.core.batching import Merging
 
 MODEL_NAME = Flag("model_name", str, "", "NAME", "name of the model; by default the folder's name")
 MODEL_BASE_PATH = Flag("model_base_path", str, "", "PATH", "folder with the model's numbered versions")
@@ -117,6 +121,7 @@ TENSOR_CONTENT = Flag(
     "gRPC answers tensors as tensor_content",
     boolean=True,
 )
+WORKERS = Flag("workers", read_positive, 0, "N", "as many processes on the same ports, started again if they crash")
 HOST = Flag("host", str, "0.0.0.0", "ADDRESS", "address to bind")
 REST_TIMEOUT = Flag("rest_api_timeout_in_ms", read_int, 30_000, "MS", "a call that takes longer answers 504")
 REST_THREADS = Flag("rest_api_num_threads", read_positive, 0, "N", "worker threads for longer calls (4 a CPU)")
@@ -189,6 +194,13 @@ TAGS = Flag("saved_model_tags", read_tags, ("serve",), "TAGS", "comma-separated 
 OP_LIBRARY = Flag(
     "op_library", read_op_library, "", "MODULE|FILE", "module or .so that registers custom ops", repeatable=True
 )
+ENGINE: Flag[Engine] = Flag(
+    "engine",
+    read_engine,
+    "tensorflow",
+    "tensorflow|auto|onnx",
+    "what runs SavedModels; auto: ONNX Runtime once it has shown to answer alike and faster",
+)
 PIPELINE = Flag(
     "pipeline_file", read_named_file, ("", Path()), "[NAME=]FILE", "how raw inputs become the model's", repeatable=True
 )
@@ -225,23 +237,50 @@ PREFER_TFLITE = Flag(
 )
 TFLITE_POOLS = Flag("num_tflite_pools", read_not_negative, 0, "N", "calls of a TFLite model at once (0: one a CPU)")
 TFLITE_INTERPRETERS = Flag("num_tflite_interpreters_per_pool", read_positive, 1, "N", "times as many")
+MERGING: Flag[Merging] = Flag(
+    "batching",
+    read_merging,
+    "auto",
+    "off|auto|on",
+    "calls that come together run together: never, where proven safe, or wherever not proven wrong",
+)
+BATCHING = Flag(
+    "enable_batching",
+    read_bool,
+    False,
+    "",
+    "calls wait for others to run with, as the batching parameters say",
+    boolean=True,
+)
+BATCHING_FILE = Flag(
+    "batching_parameters_file", read_path, None, "FILE", "text proto BatchingParameters, with --enable_batching"
+)
+BATCHING_PER_MODEL = Flag(
+    "enable_per_model_batching_parameters",
+    read_bool,
+    False,
+    "",
+    "from batching_params.pbtxt in each version's folder; versions without are not batched",
+    boolean=True,
+)
 VERSION = Flag("version", read_bool, False, "", "print the versions and exit", boolean=True)
 
 # In the order of --help and docs/flags.md.
 GROUPS: dict[str, tuple[Flag[object], ...]] = {
-    "What is served": (MODEL_NAME, MODEL_BASE_PATH, CONFIG_FILE, CONFIG_POLL, REMOTE_ADMIN),
+    "What is served": (MODEL_NAME, MODEL_BASE_PATH, CONFIG_FILE, CONFIG_POLL, REMOTE_ADMIN, WORKERS),
     "Versions": (
         *(POLL, REMOTE_POLL, CACHE_DIR, POLICY, LABELS_EARLY),
         *(LOAD_THREADS, UNLOAD_THREADS, LOAD_RETRIES, RETRY_INTERVAL),
         *(WARMUP, WARMUP_ITERATIONS, GOLDEN_ROWS),
     ),
-    "Models": (TAGS, OP_LIBRARY, PIPELINE, STRICT, ON_SKEW, ANSWER_DIVERSITY),
+    "Models": (TAGS, ENGINE, OP_LIBRARY, PIPELINE, STRICT, ON_SKEW, ANSWER_DIVERSITY),
     "REST": (REST_PORT, HOST, REST_TIMEOUT, REST_THREADS, CORS, MAX_BODY, REST_SSL_CONFIG),
     "gRPC": (GRPC_PORT, GRPC_SOCKET, GRPC_THREADS, GRPC_FRONT, GRPC_ARGUMENTS, GRPC_HEALTH, SSL_CONFIG, TENSOR_CONTENT),
     "Watching it": (
         *(METRICS, MONITORING, LOG_FORMAT, LOG_REQUESTS, LOG_SLOW, TRACING, OTEL_ENDPOINT),
         *(LOG_PREFIX, LOG_RATE, LOG_BYTES, LOG_REDACT),
     ),
+    "Batching": (MERGING, BATCHING, BATCHING_FILE, BATCHING_PER_MODEL),
     "TensorFlow": (SESSION_THREADS, INTRA_OP_THREADS, INTER_OP_THREADS, SESSION_CONFIG, GPU_MEMORY, MIXED_PRECISION),
     "TensorFlow Lite": (PREFER_TFLITE, TFLITE_POOLS, TFLITE_INTERPRETERS),
     "Else": (VERSION, HELP),

@@ -1,13 +1,15 @@
 """From the flags of ``unstuck serve`` to the configuration that they ask for."""
 
-import os
 from dataclasses import replace
 from pathlib import Path
 
 from unstuck.config import serve_flags as flags
-from unstuck.config.flags import FlagError, Flags
+from unstuck.config.batching_parameters import read_batching_parameters
+from unstuck.config.flags import Accepted, FlagError, Flags
 from unstuck.config.monitoring_file import read_metrics_path
 from unstuck.config.settings import METRICS_PATH, ModelConfig, ServerConfig
+from unstuck.core.batching import BatchingParameters
+from unstuck.core.cpus import usable_cpus
 from unstuck.core.locations import location, named_parts
 from unstuck.core.models import RequestLogConfig
 from unstuck.errors import did_you_mean
@@ -81,15 +83,20 @@ def server_config(given: Flags) -> ServerConfig:
         tracing=given.get(flags.TRACING) or given.has(flags.OTEL_ENDPOINT),
         otel_endpoint=given.get(flags.OTEL_ENDPOINT),
         log_format=given.get(flags.LOG_FORMAT),
+        merging=given.get(flags.MERGING),
+        batching=_batching(given),
+        batching_per_model=given.get(flags.BATCHING_PER_MODEL),
         **_op_threads(given),
         session_config_file=_session_config(given),
         gpu_memory_fraction=given.get(flags.GPU_MEMORY),
         bfloat16=bool(given.get(flags.MIXED_PRECISION)),
         prefer_tflite=given.get(flags.PREFER_TFLITE),
         tflite_interpreters=_tflite_interpreters(given),
+        engine=given.get(flags.ENGINE),
         saved_model_tags=given.get(flags.TAGS),
         op_libraries=given.all(flags.OP_LIBRARY),
         pipeline_files=_pipeline_files(given, names),
+        workers=_workers(given),
     )
 
 
@@ -125,6 +132,20 @@ def _request_log(given: Flags) -> RequestLogConfig | None:
     return RequestLogConfig(given.get(flags.LOG_RATE), filename_prefix=str(prefix)) if prefix else None
 
 
+def _batching(given: Flags) -> BatchingParameters | None:
+    file = given.get(flags.BATCHING_FILE)
+    if not given.get(flags.BATCHING):
+        if file:
+            raise FlagError(
+                f"--{flags.BATCHING_FILE.name}={file} is given without --enable_batching.",
+                hint="Add --enable_batching.",
+            )
+        if given.get(flags.BATCHING_PER_MODEL):
+            given.without_effect.append(Accepted(flags.BATCHING_PER_MODEL.name, "--enable_batching is not given"))
+        return None
+    return read_batching_parameters(file, f"--{flags.BATCHING_FILE.name}={file}") if file else BatchingParameters()
+
+
 def _op_threads(given: Flags) -> dict[str, int]:
     """TensorFlow's two kinds of threads, from three flags, as TensorFlow Serving combines them."""
     both, intra, inter = (
@@ -145,7 +166,7 @@ def _tflite_interpreters(given: Flags) -> int:
     """As many as TensorFlow Serving has; 0 where no flag says how many."""
     if not given.has(flags.TFLITE_POOLS) and not given.has(flags.TFLITE_INTERPRETERS):
         return 0
-    return (given.get(flags.TFLITE_POOLS) or os.cpu_count() or 1) * given.get(flags.TFLITE_INTERPRETERS)
+    return (given.get(flags.TFLITE_POOLS) or usable_cpus()) * given.get(flags.TFLITE_INTERPRETERS)
 
 
 def _rest_tls(given: Flags) -> Path | None:
@@ -153,6 +174,16 @@ def _rest_tls(given: Flags) -> Path | None:
     if file and not given.get(flags.REST_PORT):
         raise FlagError(f"--{flags.REST_SSL_CONFIG.name} is given, and REST is off.", hint="Give --rest_api_port=PORT.")
     return file
+
+
+def _workers(given: Flags) -> int:
+    workers, path = given.get(flags.WORKERS), given.get(flags.GRPC_SOCKET)
+    if workers > 1 and path:
+        raise FlagError(
+            f"--workers={workers} and --grpc_socket_path={path} do not go together: a unix socket is one process's.",
+            hint="Leave one of the two out; --port is shared by all workers.",
+        )
+    return workers
 
 
 def _session_config(given: Flags) -> Path | None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from unstuck.core.batching import BatchingParameters, Merging
 from unstuck.core.models import ModelConfig
 
 __all__ = ["ModelConfig", "ServerConfig"]
@@ -17,6 +18,7 @@ MEBIBYTE = 1 << 20
 DEFAULT_REQUEST_LOG_BYTES = 1024 * MEBIBYTE
 
 Front = Literal["auto", "native", "grpcio"]
+Engine = Literal["tensorflow", "auto", "onnx"]
 GoldenRows = Literal["check", "warn", "off"]
 OnSkew = Literal["ignore", "count", "warn", "reject"]
 LogRequests = Literal["off", "errors", "slow", "all"]
@@ -63,6 +65,10 @@ class ServerConfig:
         golden_rows: what is done with a version that does not give its golden rows' answers.
         request_log_bytes: what a model's request log may take of the disk.
         request_log_redact: inputs and features whose values are not logged.
+        merging: whether calls that come together run together: where that is proven safe (auto), also where that cannot
+            be proven (on), or never (off).
+        batching: how calls wait for others to run with; None where they do not.
+        batching_per_model: whether each version says that itself; ``batching`` then says how many threads there are.
         intra_op_threads: that share the work of one op of TensorFlow's; 0 is one a CPU.
         inter_op_threads: that run a call's ops at the same time; 0 and 1 run them in the thread that calls.
         session_config_file: a text proto of TensorFlow's ConfigProto.
@@ -70,6 +76,7 @@ class ServerConfig:
         bfloat16: whether TensorFlow may compute in bfloat16 where it thinks that it is safe.
         prefer_tflite: a folder with a SavedModel and a TensorFlow Lite model is served by the latter.
         tflite_interpreters: of a TensorFlow Lite model: how many calls run at once; 0 is one a CPU.
+        engine: what runs SavedModels; ``auto`` is whichever is measured to be faster.
         metrics_paths: where the REST port shows the metrics; empty for nowhere.
         log_requests: which calls have a line in the server's log.
         log_slow_ms: from when on a call is slow.
@@ -80,6 +87,7 @@ class ServerConfig:
         op_libraries: modules or ``.so`` files with custom ops.
         pipeline_files: by model, the file that says how raw inputs become the model's.
         allow_remote_admin: whether a reload is taken from other machines, too.
+        workers: how many processes serve; 0 is this one alone, which nobody watches.
         drain_timeout_s: how long a stopping server waits for calls in flight.
     """
 
@@ -117,6 +125,9 @@ class ServerConfig:
     golden_rows: GoldenRows = "check"
     request_log_bytes: int = DEFAULT_REQUEST_LOG_BYTES
     request_log_redact: frozenset[str] = frozenset()
+    merging: Merging = "auto"
+    batching: BatchingParameters | None = None
+    batching_per_model: bool = False
     intra_op_threads: int = 0
     inter_op_threads: int = 0
     session_config_file: Path | None = None
@@ -124,6 +135,7 @@ class ServerConfig:
     bfloat16: bool = False
     prefer_tflite: bool = False
     tflite_interpreters: int = 0
+    engine: Engine = "tensorflow"
     metrics_paths: tuple[str, ...] = (METRICS_PATH,)
     log_requests: LogRequests = "off"
     log_slow_ms: float = 1000
@@ -134,4 +146,5 @@ class ServerConfig:
     op_libraries: tuple[str, ...] = ()
     pipeline_files: Mapping[str, Path] = field(default_factory=dict[str, Path])
     allow_remote_admin: bool = False
+    workers: int = 0
     drain_timeout_s: float = 30.0

@@ -48,14 +48,16 @@ class TextProto:
         return self.lines.get(place, 1)
 
     def mistake_of(self, error: text_format.ParseError) -> Mistake:
-        """protobuf's own error, with the field where one is alone on its line, and without the quoted line."""
+        """protobuf's own error, with the field where the line is about one, and without the quoted line."""
         line = error.GetLine() or 1
         said = str(error).removeprefix(f"{line}:{error.GetColumn()} : ")
         if line <= len(self._text):
             said = said.removeprefix(f"{self._text[line - 1]!r}: ").removeprefix(f"'{self._text[line - 1]}': ")
         said = said.replace("unstuck.wire.", "")  # our package for TensorFlow's messages
         fields = [place for place, at in self.lines.items() if at == line]
-        return Mistake(line, f"{show(fields[0])}: {said}" if len(fields) == 1 else said)
+        inmost = fields[-1] if fields else ()
+        is_one = fields and all(inmost[: len(place)] == place for place in fields)
+        return Mistake(line, f"{show(inmost)}: {said}" if is_one else said)
 
     def _field(self, message: Descriptor | None, place: Place) -> None:
         tokens = self._tokens
@@ -106,6 +108,17 @@ class TextProto:
         index = self._counts.get(here, 0)
         self._counts[here] = index + 1
         return (*here, index)
+
+
+def parsed(text: str, message: Any) -> tuple[TextProto, list[Mistake]]:
+    """Reads ``text`` into ``message``; says where its fields are, and what is wrong with it."""
+    located = TextProto(text, message.DESCRIPTOR)
+    mistakes = list(located.mistakes)
+    try:
+        text_format.Parse(text, message, allow_unknown_field=bool(mistakes))
+    except text_format.ParseError as error:
+        mistakes.append(located.mistake_of(error))
+    return located, mistakes
 
 
 def _is_list(field: FieldDescriptor) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from unstuck.core.batching import Batching
 from unstuck.core.inspection import Inspection
 from unstuck.core.models import ModelSpec
 from unstuck.core.observers import RunObserver
@@ -115,6 +116,11 @@ class AvailableModel(Protocol):
     @property
     def mergeable(self) -> frozenset[str]:
         """The signatures whose calls may be run together with others' calls; proven, not assumed."""
+        ...
+
+    @property
+    def batching(self) -> Batching | None:
+        """How its calls wait for others, where the batching parameters say so."""
         ...
 
     @property

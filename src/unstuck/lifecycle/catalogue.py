@@ -23,15 +23,19 @@ class Catalogue:
         self._lock = threading.Lock()
         self.models: tuple[ModelConfig, ...] = ()
 
-    def set_models(self, models: Sequence[ModelConfig]) -> None:
+    def set_models(self, models: Sequence[ModelConfig], *, is_proven: bool = False) -> None:
         """Serves these and no others, from the next poll on.
+
+        Args:
+            models: what is to be served.
+            is_proven: others serve them already, so a label may come before its version.
 
         Raises:
             InvalidRequest: a model's platform would change.
             SetupError: a label of a version that is not available.
         """
         with self._lock:
-            self._set(models)
+            self._set(models, is_proven=is_proven)
 
     def reload(self, models: Sequence[ModelConfig]) -> None:
         """Serves these and no others; returns once a version of each new one is available.
@@ -51,7 +55,7 @@ class Catalogue:
             if missing:
                 raise ModelsUnavailable({name: problems.get(name) or self._why(name) for name in missing})
 
-    def _set(self, models: Sequence[ModelConfig]) -> None:
+    def _set(self, models: Sequence[ModelConfig], *, is_proven: bool = False) -> None:
         platforms = {model.name: model.platform for model in self.models}
         for model in models:
             before = platforms.get(model.name)
@@ -62,7 +66,7 @@ class Catalogue:
                     hint="Serve it under another name, or remove it first.",
                 )
         labels = {model.name: model.labels for model in models if model.labels}
-        self._manager.set_labels(labels, allow_unavailable=self._allow_unavailable_labels)
+        self._manager.set_labels(labels, allow_unavailable=self._allow_unavailable_labels or is_proven)
         self.models = tuple(models)
         self._source.set_models(self.models)
 

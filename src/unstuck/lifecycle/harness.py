@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from unstuck.core.batching import Batching
 from unstuck.core.observers import RunObserver
 from unstuck.core.process import resident_bytes
 from unstuck.core.servables import InputWatch, Loader, Servable
@@ -17,7 +18,7 @@ from unstuck.lifecycle.source import Files, Found, VersionPath
 # Errors of the system that waiting does not heal; other OSErrors (a network file system's, too many open files) may.
 _LASTING = (FileNotFoundError, PermissionError, NotADirectoryError, IsADirectoryError)
 
-Facts = Mapping[str, object]  # values of JSON
+Facts = Mapping[str, object]  # values of JSON, or functions that give them
 Notices = Mapping[str, str]
 
 
@@ -32,8 +33,9 @@ class AvailableVersion:
         mergeable: the signatures whose calls may be run together.
         watch: compares inputs with training's; None where nothing is known of those.
         observers: hear of each of its runs.
-        facts: what was found out of it when it was loaded, for people and their tools.
+        facts: what is known of it, for people and their tools; functions give what changes while it serves.
         notices: by signature, what is to be said with its answers; changes while it serves.
+        batching: how its calls wait for others, where the batching parameters say so.
     """
 
     name: str
@@ -44,6 +46,7 @@ class AvailableVersion:
     observers: Sequence[RunObserver] = ()
     facts: Facts = field(default_factory=dict[str, object])
     notices: Notices = field(default_factory=dict[str, str])
+    batching: Batching | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,7 @@ class Accepted:
     observers: Sequence[RunObserver] = ()
     facts: Facts = field(default_factory=dict[str, object])
     notices: Notices = field(default_factory=dict[str, str])
+    batching: Batching | None = None
 
 
 LoaderOf = Callable[[str, VersionPath], Loader]
@@ -125,6 +129,7 @@ class Harness:
             accepted.observers,
             MappingProxyType({**loaded, **accepted.facts}),
             accepted.notices,
+            accepted.batching,
         )
 
     def has_healed(self) -> bool:

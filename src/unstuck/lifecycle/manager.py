@@ -3,8 +3,9 @@
 import logging
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -25,13 +26,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ManagerOptions:
-    """See ServerConfig for the meaning of each."""
+    """See ServerConfig for the meaning of each; ``load_turn`` is held while a version is loaded."""
 
     policy: Policy = availability_preserving
     load_threads: int = 0
     unload_threads: int = 0
     load_retries: int = 0
     load_retry_interval_s: float = 60
+    load_turn: Callable[[], AbstractContextManager[None]] = nullcontext
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,13 +233,17 @@ class Manager(Models):
             harness = harnesses[snapshots.index(action.target)]
             if isinstance(action, Load):
                 harness.phase = Phase.LOADING
-                self._loading.submit(self._load, harness)
+                self._loading.submit(self._load_in_turn, harness)
             else:
                 self._withdraw(harness)
         self._changed.notify_all()
 
-    def _load(self, harness: Harness) -> None:
+    def _load_in_turn(self, harness: Harness) -> None:
         """On a loading thread, without the lock."""
+        with self._options.load_turn():
+            self._load(harness)
+
+    def _load(self, harness: Harness) -> None:
         with self._changed:
             if self._stopping or not harness.is_aspired:
                 self._end(harness)
@@ -279,7 +285,7 @@ class Manager(Models):
         with self._changed:
             if not self._stopping and harness.retry is not None:
                 harness.retry = None
-                self._loading.submit(self._load, harness)
+                self._loading.submit(self._load_in_turn, harness)
 
     def _publish(self, harness: Harness, loader: Loader, version: AvailableVersion) -> None:
         """Without the lock."""

@@ -1,6 +1,6 @@
 """Metrics as values: what a part of the server counts, in the terms of Prometheus, without its library."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -38,3 +38,13 @@ class FamilySource(Protocol):
     def families(self) -> Iterable[Family]:
         """What there is to tell now. Called on any thread, at each scrape."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered(FamilySource):
+    """Metrics that are got from elsewhere."""
+
+    get: Callable[[], Iterable[Family]]
+
+    def families(self) -> Iterable[Family]:
+        return self.get()

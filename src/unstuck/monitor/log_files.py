@@ -21,18 +21,20 @@ _NUMBERS = count(1)
 class LogFiles:
     """TFRecord files ``PREFIX.MODEL.TIME.PID-NUMBER.tfrecord``. Belongs to one thread."""
 
-    def __init__(self, prefix: Path, model: str, max_bytes: int) -> None:
+    def __init__(self, prefix: Path, model: str, max_bytes: int, writers: int = 1) -> None:
         """Nothing is written yet.
 
         Args:
             prefix: what the files' paths begin with.
             model: the model's name.
             max_bytes: of all its files together, those of earlier runs included; the oldest are deleted.
+            writers: how many processes write such files at the same time.
         """
         self._folder = prefix.parent
         self._begin = f"{prefix.name}.{quote(model, safe='')}."
         self._max_bytes = max_bytes
-        self._file_bytes = min(FILE_BYTES, max_bytes // PARTS)
+        self._writers = writers
+        self._file_bytes = min(FILE_BYTES, max_bytes // PARTS // writers)
         self._file = -1
         self._size = 0
         self._opened_s = 0.0
@@ -65,7 +67,7 @@ class LogFiles:
 
     def _open(self, first_bytes: int) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._make_room(max(first_bytes, self._file_bytes))
+        self._make_room(max(first_bytes, self._file_bytes * self._writers))  # the others' open files may still grow
         now = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
         name = f"{self._begin}{now}.{os.getpid()}-{next(_NUMBERS):06d}.tfrecord"
         self._file = os.open(self._folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, MODE)
@@ -74,7 +76,7 @@ class LogFiles:
     def _make_room(self, more_bytes: int) -> None:
         ours = re.compile(re.escape(self._begin) + r"\d{8}T\d{6}Z\.\d+-\d+\.tfrecord")
         found = sorted(each for each in self._folder.iterdir() if ours.fullmatch(each.name))
-        sizes = {path: path.stat().st_size for path in found}
+        sizes = {path: _size(path) for path in found}
         total = sum(sizes.values())
         for path in found:
             if total + more_bytes <= self._max_bytes:
@@ -88,3 +90,11 @@ class LogFiles:
             os.ftruncate(self._file, self._size)
         except OSError:
             self.close()  # its end is torn, which readers are told; the next records go to another file
+
+
+def _size(path: Path) -> int:
+    """0 for a file that another process has deleted meanwhile."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0

@@ -22,12 +22,13 @@ class ModelLog:
         dropped: how many were drawn and could not be.
     """
 
-    def __init__(self, model: str, max_bytes: int) -> None:
+    def __init__(self, model: str, max_bytes: int, writers: int = 1) -> None:
         self.rate = 0.0
         self.logged = 0
         self.dropped = 0
         self._model = model
         self._max_bytes = max_bytes
+        self._writers = writers
         self._prefix = ""
         self._files: tuple[str, LogFiles] | None = None
         self._lost = 0  # since the files could last be written
@@ -83,5 +84,5 @@ class ModelLog:
         if self._files is not None and self._files[0] != prefix:
             self.close()
         if self._files is None and prefix:
-            self._files = prefix, LogFiles(Path(prefix), self._model, self._max_bytes)
+            self._files = prefix, LogFiles(Path(prefix), self._model, self._max_bytes, self._writers)
         return self._files[1] if self._files else None

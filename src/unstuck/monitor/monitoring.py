@@ -1,14 +1,15 @@
 """What watches a server: its metrics, the log of its calls, its traces; and the page that shows the metrics."""
 
 import importlib.util
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from unstuck.core.observers import AnsweredCalls, CallObserver, Headers, OtherCall
 from unstuck.errors import SetupError
 from unstuck.monitor.call_log import CallLog, LoggedCalls
-from unstuck.monitor.families import FamilySource
+from unstuck.monitor.families import Family, FamilySource, Gathered
 from unstuck.monitor.instruments import Reading
 from unstuck.monitor.requests import RequestMetrics
 from unstuck.monitor.versions import VersionMetrics
@@ -63,6 +64,19 @@ class Monitoring:
         from unstuck.monitor.page import MetricsPage
 
         return MetricsPage(self.sources).render
+
+    def page_of_all(self, families: Callable[[], Iterable[Family]]) -> Callable[[str], tuple[bytes, str]]:
+        """The same of several processes, whose metrics ``families`` gives."""
+        from unstuck.monitor.page import MetricsPage
+
+        return MetricsPage([Gathered(families)], has_process=False).render
+
+    def families(self, worker: str) -> list[Family]:
+        """What this process counts and uses, for such a page; what is its own has the label ``worker``."""
+        from unstuck.monitor.page import process_families
+
+        counted = chain.from_iterable(source.families() for source in self.sources)
+        return [*counted, *process_families({"worker": worker})]
 
     def stop(self) -> None:
         """Sends the traces that are left."""

@@ -1,23 +1,25 @@
 """The page that Prometheus reads."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, GCCollector, Metric, PlatformCollector, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
-from unstuck.monitor.families import Family, FamilySource
+from unstuck.monitor.families import Family, FamilySource, Kind, Sample
 
 TOTAL = "_total"
+PROCESS = (ProcessCollector, PlatformCollector, GCCollector)
 
 
 class MetricsPage(Collector):
     """Renders what ``sources`` count, and what the process uses. Thread-safe."""
 
-    def __init__(self, sources: Sequence[FamilySource]) -> None:
+    def __init__(self, sources: Sequence[FamilySource], *, has_process: bool = True) -> None:
+        """``has_process`` adds what this process uses."""
         self._sources = sources
         self._registry = CollectorRegistry(auto_describe=False)
-        for collector in (ProcessCollector, PlatformCollector, GCCollector):
+        for collector in PROCESS if has_process else ():
             collector(registry=self._registry)
         self._registry.register(self)
 
@@ -46,3 +48,15 @@ def _metric(family: Family) -> Metric:
     for sample in family.samples:
         metric.add_sample(family.name + sample.suffix, dict(sample.labels), sample.value)
     return metric
+
+
+def process_families(labels: Mapping[str, str]) -> Iterator[Family]:
+    """What this process uses, with further ``labels``."""
+    registry = CollectorRegistry(auto_describe=False)
+    for collector in PROCESS:
+        collector(registry=registry)
+    for metric in registry.collect():
+        kind: Kind = "counter" if metric.type == "counter" else "gauge"
+        name = metric.name + TOTAL if kind == "counter" else metric.name
+        samples = [Sample("", {**each.labels, **labels}, each.value) for each in metric.samples if each.name == name]
+        yield Family(name, kind, metric.documentation, samples)

@@ -35,7 +35,12 @@ class RequestLogs(FamilySource):
     """The logs of all models. Thread-safe; ``start`` and ``stop`` once each."""
 
     def __init__(
-        self, models: Callable[[], Iterable[ModelConfig]], *, max_bytes: int, redacted: frozenset[str] = frozenset()
+        self,
+        models: Callable[[], Iterable[ModelConfig]],
+        *,
+        max_bytes: int,
+        redacted: frozenset[str] = frozenset(),
+        writers: int = 1,
     ) -> None:
         """Nothing is written before ``start``.
 
@@ -43,10 +48,12 @@ class RequestLogs(FamilySource):
             models: what is served now, and how it is to be logged.
             max_bytes: of each model's files together.
             redacted: inputs and features whose values are not logged.
+            writers: how many processes log the calls of the same models.
         """
         self._models = models
         self._max_bytes = max_bytes
         self._redacted = redacted
+        self._writers = writers
         self._logs: dict[str, ModelLog] = {}
         self._queue: deque[tuple[ModelLog, LoggedCall]] = deque()
         self._queued_bytes = 0  # about: threads add to it without a lock
@@ -83,7 +90,7 @@ class RequestLogs(FamilySource):
     def observer(self, name: str, version: int, signatures: Mapping[str, Signature]) -> "VersionLog":
         """What logs the calls of one version, as its model's configuration says at the time."""
         with self._lock:
-            model_log = self._logs.setdefault(name, ModelLog(name, self._max_bytes))
+            model_log = self._logs.setdefault(name, ModelLog(name, self._max_bytes, self._writers))
         self._configure()
         outputs = {each.name: len(each.outputs) for each in signatures.values()}
         return VersionLog(name, version, outputs, model_log, self._put)

@@ -26,6 +26,7 @@ CALL = ("model", "version", "signature", "api", "method")
 SECONDS = Scale(
     [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60], unit=1e9
 )
+CALLS = Scale([2**power for power in range(9)])
 _OFFICIALLY_COUNTED = {"rest": {"Predict", "Classify", "Regress", "GetModelMetadata", "GetModelStatus", ""}}
 _OFFICIALLY_COUNTED["grpc"] = _TIMED = {"Predict", "Classify", "Regress"}
 _ENTRYPOINTS = {"rest": "REST", "grpc": "GRPC"}
@@ -57,6 +58,7 @@ class RequestMetrics(FamilySource):
         self._request_bytes = Counter("unstuck_request_bytes_total", "Requests' bytes, uncompressed.", CALL)
         self._response_bytes = Counter("unstuck_response_bytes_total", "Answers' bytes, uncompressed.", CALL)
         self._runs = Counter("unstuck_runs_total", "Runs of the model; one may answer several calls.", CALL)
+        self._batches = Histogram("unstuck_run_calls", "Calls that one run of the model answered.", CALL, CALLS)
         self._latency = Histogram(
             "unstuck_request_duration_seconds", "From a call's arrival to its answer.", CALL, SECONDS
         )
@@ -118,7 +120,7 @@ class RequestMetrics(FamilySource):
         with self._lock:
             for waiting in list(self._waiting.values()):
                 self._add_up(waiting)
-        ours = (self._requests, self._latency, self._stages, self._runs)
+        ours = (self._requests, self._latency, self._stages, self._runs, self._batches)
         ours += (self._warnings, self._request_bytes, self._response_bytes)
         theirs = (self._official_count, self._official_latency, self._official_runtime)
         examples = (self._example_counts, self._example_total)
@@ -143,6 +145,7 @@ class RequestMetrics(FamilySource):
             self._stages.add((*labels, stage), times)
         self._requests.add((*labels, Code.OK.name), len(took))
         self._runs.add(labels, len(records))
+        self._batches.add(labels, calls)
         self._request_bytes.add(labels, sum(map(_REQUEST_BYTES, records)))
         self._response_bytes.add(labels, sum(map(_RESPONSE_BYTES, records)))
         if warnings := sum(map(_WARNINGS, records)):
@@ -174,6 +177,7 @@ class RequestMetrics(FamilySource):
             each.forget(is_gone)
         self._latency.forget(is_gone)
         self._stages.forget(is_gone)
+        self._batches.forget(is_gone)
 
 
 def _numbers(values: Iterable[int]) -> Numbers:

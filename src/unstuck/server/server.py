@@ -3,24 +3,31 @@
 import asyncio
 import gc
 import logging
-import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from unstuck import __version__
 from unstuck.acceptance.version_check import VersionCheck
 from unstuck.api.grpc.listener import GrpcAddresses, GrpcListener
+from unstuck.api.grpc.predict import PredictBatches
 from unstuck.api.grpc.service import Admin, GrpcService
 from unstuck.api.rest.app import Page, RestApp
 from unstuck.api.rest.listener import RestListener
-from unstuck.api.rest.pages import metrics_page
+from unstuck.api.rest.pages import json_page, metrics_page
 from unstuck.api.rest.statusz import STATUS_PATH, Addresses, StatusPage
+from unstuck.batching.continuous import ContinuousBatches
+from unstuck.config.model_config_file import models_in
 from unstuck.config.settings import AUTO_PORT, ServerConfig
 from unstuck.config.tls import checked_tls_config, read_tls_config
+from unstuck.core.cpus import usable_cpus
 from unstuck.core.models import ModelConfig, State, VersionStatus
 from unstuck.core.observers import VersionObserver
 from unstuck.core.servables import Engine
 from unstuck.errors import UnstuckError
+from unstuck.inference.placement import Placement
+from unstuck.inference.timed_calls import TimedCalls
+from unstuck.inference.waiting import WaitingCalls
 from unstuck.lifecycle.catalogue import Catalogue
 from unstuck.lifecycle.manager import Manager
 from unstuck.lifecycle.polling import Source
@@ -32,8 +39,11 @@ from unstuck.monitor.events import EventHistory
 from unstuck.monitor.monitoring import Monitoring
 from unstuck.monitor.request_log import RequestLogs
 from unstuck.monitor.versions import skewed_rows
+from unstuck.server.batching import ServerBatching
 from unstuck.server.config_file import ConfigFile
+from unstuck.server.engine_choice import chooser_of
 from unstuck.server.options import manager_options, monitoring_options, rest_options
+from unstuck.server.peers import Configuration, Peers
 from unstuck.server.versions import Versions, installed
 
 events = logging.getLogger("unstuck.versions")  # what an operator wants to read while the server runs
@@ -48,13 +58,18 @@ Failed = Callable[[UnstuckError], None]
 class Server(VersionObserver):
     """A server on the running event loop: ``start``, ``load_models``, ``stop``, each once, from that loop."""
 
-    def __init__(self, config: ServerConfig) -> None:
+    def __init__(self, config: ServerConfig, peers: Peers | None = None) -> None:
         """Plans what to load and binds the ports; nothing is loaded yet.
+
+        Args:
+            config: the settings.
+            peers: the other processes that serve on the same ports; None where there are none.
 
         Raises:
             SetupError: no such folder, no versions in it, labels that cannot be given, or a port that is taken.
         """
         self._config = config
+        self._peers = peers
         self._engines = installed(config)
         self._failed: Failed | None = None
         self._stopped = False
@@ -67,10 +82,19 @@ class Server(VersionObserver):
         if self._diversity:
             self._monitoring.sources.append(self._diversity)
         check = VersionCheck(warmup_iterations=config.warmup_iterations, golden_rows=config.golden_rows)
+        processes = peers.count if peers else 1
         self._request_logs = RequestLogs(
-            lambda: self.plan, max_bytes=config.request_log_bytes, redacted=config.request_log_redact
+            lambda: self.plan,
+            max_bytes=config.request_log_bytes,
+            redacted=config.request_log_redact,
+            writers=processes,
         )
         self._monitoring.sources += [check, self._request_logs]
+        batching = config.batching
+        self._chooser = chooser_of(config)
+        self._batching = (
+            ServerBatching(batching, per_model=config.batching_per_model, processes=processes) if batching else None
+        )
         versions = Versions(
             config,
             lambda: self.plan,
@@ -80,14 +104,18 @@ class Server(VersionObserver):
             self._request_logs,
             self._diversity,
             self._engines,
+            self._batching,
+            self._chooser,
         )
         observers = [self, self._monitoring.versions, self._history]
-        self.models = Manager(versions.loader_of, versions.accept, manager_options(config), observers)
+        self.models = Manager(versions.loader_of, versions.accept, manager_options(config, peers), observers)
         remote = RemoteLook(RemoteModels(versions.is_version, config.model_cache_dir), config.remote_poll_wait_s)
         self._source = Source(self.models, versions.is_version, config.poll_wait_s, remote)
         self._catalogue = Catalogue(self.models, self._source, allow_unavailable_labels=config.allow_unavailable_labels)
         self._config_file: ConfigFile | None = None
-        if config.model_config_file:
+        if peers:
+            self._plan(self._models_of(peers.configuration), is_proven=peers.is_proven)
+        elif config.model_config_file:
             platforms = _platforms(self._engines)
             self._config_file = ConfigFile(
                 config.model_config_file, platforms, config.model_config_poll_s, self._catalogue
@@ -98,15 +126,17 @@ class Server(VersionObserver):
         if config.rest_port:
             file, flag = config.rest_tls_config_file, "rest_ssl_config_file"
             tls = checked_tls_config(file, flag) if file else None
-            self._listener = RestListener(config.host, 0 if config.rest_port == AUTO_PORT else config.rest_port, tls)
-        threads = WORKERS_PER_CPU * (os.cpu_count() or 1)
-        self._workers = ThreadPoolExecutor(config.rest_threads or threads, thread_name_prefix="unstuck-rest")
-        self._grpc_workers = ThreadPoolExecutor(config.grpc_threads or threads, thread_name_prefix="unstuck-grpc")
-        pages: dict[str, Page] = dict.fromkeys(config.metrics_paths, metrics_page(self._monitoring.page()))
-        pages[STATUS_PATH] = StatusPage(
-            __version__, self._addresses, lambda: self.plan, self.models, self._history, self._diversity
-        )
-        self._rest = RestApp(self.models, self._workers, rest_options(config), pages, self._monitoring.calls)
+            port = 0 if config.rest_port == AUTO_PORT else config.rest_port
+            self._listener = RestListener(config.host, port, tls, shares_port=peers is not None)
+        self._workers = ThreadPoolExecutor(self._threads(config.rest_threads), thread_name_prefix="unstuck-rest")
+        self._grpc_workers = ThreadPoolExecutor(self._threads(config.grpc_threads), thread_name_prefix="unstuck-grpc")
+        self._batch_workers = ThreadPoolExecutor(self._threads(0), thread_name_prefix="unstuck-batches")
+        self._placement = Placement()
+        cpus = max(1, usable_cpus() // (peers.count if peers else 1))
+        continuous = ContinuousBatches(WaitingCalls(self._placement).run, self._batch_workers, cpus=cpus)
+        self._waiting = TimedCalls(continuous) if batching else continuous
+        watching = self._monitoring.calls, self._waiting, self._placement
+        self._rest = RestApp(self.models, self._workers, rest_options(config), self._pages(), *watching)
         try:
             self._grpc = self._grpc_listener() if config.grpc_port or config.grpc_socket_path else None
         except UnstuckError:
@@ -117,6 +147,34 @@ class Server(VersionObserver):
         grpc = self._grpc
         self._monitoring.watch_in_flight(lambda: {"rest": self._rest.in_flight, "grpc": grpc.in_flight if grpc else 0})
         self._monitoring.sources.append(skewed_rows(self.models.available))
+
+    def _threads(self, wanted: int) -> int:
+        """This process's share of the server's threads; ``wanted`` is 0 where nobody says how many."""
+        threads = wanted or WORKERS_PER_CPU * usable_cpus()
+        return max(1, threads // self._peers.count) if self._peers else threads
+
+    def _pages(self) -> dict[str, Page]:
+        status = StatusPage(
+            __version__, self._addresses, lambda: self.plan, self.models, self._history, self._diversity
+        )
+        peers, monitoring = self._peers, self._monitoring
+        if peers is None:
+            return {**dict.fromkeys(self._config.metrics_paths, metrics_page(monitoring.page())), STATUS_PATH: status}
+        number = str(peers.number)
+        peers.answer(lambda: monitoring.families(number), status.document, self._reload_configuration)
+        metrics = metrics_page(monitoring.page_of_all(peers.families))
+        return {**dict.fromkeys(self._config.metrics_paths, metrics), STATUS_PATH: json_page(peers.document)}
+
+    def _models_of(self, configuration: Configuration) -> Sequence[ModelConfig]:
+        """Raises SetupError: the file that it is of has mistakes."""
+        assert self._peers is not None
+        file = self._config.model_config_file
+        if "text" in configuration and file is not None:
+            return models_in(configuration["text"], file, _platforms(self._engines))
+        return self._peers.models_in(configuration) if configuration else self._config.models
+
+    def _reload_configuration(self, configuration: Configuration) -> None:
+        self._catalogue.reload(self._models_of(configuration))
 
     @property
     def plan(self) -> tuple[ModelConfig, ...]:
@@ -138,17 +196,27 @@ class Server(VersionObserver):
         """Which front end serves gRPC: ``native`` or ``grpcio``; empty where none does."""
         return self._grpc.front if self._grpc else ""
 
+    def grpc_batches(self) -> dict[int, int]:
+        """See ``GrpcListener.batches``."""
+        return self._grpc.batches() if self._grpc else {}
+
     def _addresses(self) -> Addresses:
         config, tls = self._config, (bool(self._config.rest_tls_config_file), bool(self._config.ssl_config_file))
         return Addresses(config.host, self.rest_port, self.grpc_port, config.grpc_socket_path, *tls)
 
-    async def start(self) -> None:
-        """Answers requests from now on; readiness follows once the models are loaded."""
+    async def start(self, *, listens: bool = True) -> None:
+        """Answers requests from now on, or from ``listen`` on; readiness follows once the models are loaded."""
         self._request_logs.start()
+        if listens:
+            await self.listen()
+
+    async def listen(self) -> None:
+        """Answers requests from now on."""
         if self._listener:
             self._listener.start(self._rest)
         if self._grpc:
             await self._grpc.start()
+            await self._grpc.set_serving(self.models.ready)
 
     async def load_models(self, failed: Failed) -> None:
         """Loads the versions that there are, off the loop; those that come later are loaded as they come.
@@ -201,8 +269,13 @@ class Server(VersionObserver):
         if self._listener:
             stopping.append(self._listener.stop(self._config.drain_timeout_s))
         await asyncio.gather(*stopping)
+        if self._batching:
+            await asyncio.to_thread(self._batching.stop)
         self._workers.shutdown(wait=self._rest.in_flight == 0, cancel_futures=True)
         self._grpc_workers.shutdown(wait=False, cancel_futures=True)
+        self._batch_workers.shutdown(wait=False, cancel_futures=True)
+        if self._chooser:
+            self._chooser.stop()
         await asyncio.to_thread(self.models.stop, UNLOAD_TIMEOUT_S)
         await asyncio.to_thread(self._request_logs.stop)
         await asyncio.to_thread(self._monitoring.stop)
@@ -216,21 +289,24 @@ class Server(VersionObserver):
             tls=read_tls_config(config.ssl_config_file) if config.ssl_config_file else None,
             channel_arguments=config.grpc_channel_arguments,
             front=config.grpc_front,
+            shares_port=self._peers is not None,
         )
+        reload = self._peers.reload if self._peers else self._catalogue.reload
         service = GrpcService(
             self.models,
             strict_inputs=config.strict_inputs,
             tensor_content=config.tensor_content,
-            admin=Admin(self._catalogue.reload, _platforms(self._engines), config.allow_remote_admin),
+            admin=Admin(reload, _platforms(self._engines), config.allow_remote_admin),
             observer=self._monitoring.calls,
         )
-        return GrpcListener(addresses, service, self._grpc_workers, has_health=config.grpc_health)
+        calls_of = partial(PredictBatches, service, self._grpc_workers, self._waiting, self._placement)
+        return GrpcListener(addresses, service, calls_of, has_health=config.grpc_health)
 
-    def _plan(self, models: tuple[ModelConfig, ...]) -> None:
-        if self._config.poll_wait_s >= 0:
+    def _plan(self, models: Sequence[ModelConfig], *, is_proven: bool = False) -> None:
+        if self._config.poll_wait_s >= 0 and not self._config.model_config_file:
             for model in models:  # a path on the command line may be mistyped; one in a file may be filled later
                 self._source.check(model)
-        self._catalogue.set_models(models)
+        self._catalogue.set_models(models, is_proven=is_proven)
 
 
 def _platforms(installed: Iterable[Engine]) -> tuple[str, ...]:

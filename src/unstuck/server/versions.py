@@ -9,8 +9,10 @@ from pathlib import Path
 from unstuck import engines
 from unstuck.acceptance.version_check import VersionCheck
 from unstuck.api.rest.statusz import WHY_NOT_MERGED
-from unstuck.batching.proof import why_not_mergeable
+from unstuck.batching.proof import Verdict, examine
+from unstuck.choosing.chooser import Chooser
 from unstuck.config.settings import OnSkew, ServerConfig
+from unstuck.core.batching import Merging
 from unstuck.core.models import ModelConfig
 from unstuck.core.observers import RunObserver
 from unstuck.core.servables import Engine, InputWatch, Loader, Servable
@@ -24,6 +26,7 @@ from unstuck.monitor.diversity import DiversityMonitor
 from unstuck.monitor.monitoring import Monitoring
 from unstuck.monitor.request_log import RequestLogs
 from unstuck.pipeline import PLACE, PROFILE
+from unstuck.server.batching import ServerBatching
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +44,8 @@ class Versions:
         request_logs: of calls.
         diversity: of answers; None where nobody looks.
         engines: which are installed.
+        batching: how calls wait for others; None where they do not.
+        chooser: of SavedModels' engines; None where TensorFlow runs them.
     """
 
     config: ServerConfig
@@ -51,6 +56,8 @@ class Versions:
     request_logs: RequestLogs
     diversity: DiversityMonitor | None
     engines: Sequence[Engine]
+    batching: ServerBatching | None = None
+    chooser: Chooser | None = None
 
     def is_version(self, path: Path) -> bool:
         return any(engine.recognises(path) for engine in self.engines)
@@ -59,13 +66,19 @@ class Versions:
         self.monitoring.versions.load_begins(name, found.version, found.path)
         platform = next((model.platform for model in self.plan() if model.name == name), "")
         engine = engines.engine_of(found.path, self.engines, platform)
-        return loader(engine, found.path, self.config.pipeline_files.get(name))
+        made = loader(engine, found.path, self.config.pipeline_files.get(name))
+        if self.chooser is None or not isinstance(engine, TensorFlowEngine):
+            return made
+        return self.chooser.loader(
+            name, found.version, found.path, made, has_pipeline=bool(self._pipeline(name, found))
+        )
 
     def accept(self, name: str, found: VersionPath, servable: Servable) -> Accepted:
         """What a loaded version must pass before it serves."""
         config = self.config
         passed = self.check.check(AvailableVersion(name, found.version, servable), found.path)
-        why_not_merged = _why_not_merged(servable)
+        verdicts = {signature: examine(servable, each) for signature, each in servable.signatures.items()}
+        why_not_merged = _why_not_merged(verdicts, config.merging)
         observers: list[RunObserver] = [self.request_logs.observer(name, found.version, servable.signatures)]
         notices: Mapping[str, str] = {}
         if self.diversity:
@@ -74,19 +87,24 @@ class Versions:
             answers = self.diversity.watch(name, found.version, servable.signatures, command_of)
             observers.append(answers)
             notices = answers.notices
+        chosen = self.chooser.begin(name, found.version) if self.chooser else {}
         return Accepted(
             frozenset(signature for signature, reason in why_not_merged.items() if not reason),
             _watch(found.path, config.on_skew, servable),
             observers,
-            {**self._facts(name, found), **passed, WHY_NOT_MERGED: why_not_merged},
+            {**self._facts(name, found), **passed, WHY_NOT_MERGED: why_not_merged, **chosen},
             notices,
+            self.batching.of(name, found, verdicts) if self.batching else None,
         )
 
     def _facts(self, name: str, found: VersionPath) -> dict[str, object]:
         engine = next(each for each in self.engines if each.recognises(found.path))
-        beside = found.path / PLACE
-        pipeline = self.config.pipeline_files.get(name) or (beside if beside.is_file() else None)
+        pipeline = self._pipeline(name, found)
         return {"engine": engine.platform, "path": str(found.path), "pipeline": str(pipeline) if pipeline else None}
+
+    def _pipeline(self, name: str, found: VersionPath) -> Path | None:
+        beside = found.path / PLACE
+        return self.config.pipeline_files.get(name) or (beside if beside.is_file() else None)
 
 
 def _watch(path: Path, on_skew: OnSkew, servable: Servable) -> InputWatch | None:
@@ -99,11 +117,12 @@ def _watch(path: Path, on_skew: OnSkew, servable: Servable) -> InputWatch | None
     return watch_requests(profile, servable.signatures, on_skew)
 
 
-def _why_not_merged(servable: Servable) -> dict[str, str]:
+def _why_not_merged(verdicts: Mapping[str, Verdict], merging: Merging) -> dict[str, str]:
     """By signature; empty where calls are merged."""
-    reasons = {name: why_not_mergeable(servable, each) for name, each in servable.signatures.items()}
+    reasons = {name: verdict.why_not_merged(merging) for name, verdict in verdicts.items()}
     for name, reason in reasons.items():
-        log.info("signature %r: calls are %s", name, f"not merged: {reason}" if reason else "merged")
+        unproven = f" (--batching=on), though {verdicts[name].why_not}" if verdicts[name].why_not else ""
+        log.info("signature %r: calls are %s", name, f"not merged: {reason}" if reason else f"merged{unproven}")
     return reasons
 
 

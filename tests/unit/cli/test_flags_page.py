@@ -18,6 +18,9 @@ PAGE = TESTS.parent / "docs" / "flags.md"
 # Each flag of main.cc that works: a value that is not its default, and the setting that it changes.
 WORKING = {
     "allow_version_labels_for_unavailable_models": ("true", "allow_unavailable_labels"),
+    "batching_parameters_file": ("BATCHING --enable_batching", "batching"),
+    "enable_batching": ("true", "batching"),
+    "enable_per_model_batching_parameters": ("true --enable_batching", "batching_per_model"),
     "enable_grpc_healthcheck_service": ("false", "grpc_health"),
     "enable_model_warmup": ("false", "warmup_iterations"),
     "enable_serialization_as_tensor_content": ("true", "tensor_content"),
@@ -57,7 +60,6 @@ ACCEPTED = {
     *("remove_unused_fields_from_bundle_metagraph", "xla_cpu_compilation_enabled", "xla_gpu_compilation_enabled"),
 }
 REFUSED = {
-    *("batching_parameters_file", "enable_batching", "enable_per_model_batching_parameters"),
     *("platform_config_file", "thread_pool_factory_config_file", "use_alts_credentials"),
 }
 COMMAND = {"version"}  # has no setting: it ends the command
@@ -92,8 +94,10 @@ def test_a_flag_that_works_changes_a_setting_that_a_test_sees_at_work(name, tmp_
     value, field = WORKING[name]
     (tmp_path / "FILE").write_text("")
     (tmp_path / "MONITORING").write_text('prometheus_config { enable: true path: "/mine" }')
-    if (tmp_path / value).is_file():
-        value = str(tmp_path / value)
+    (tmp_path / "BATCHING").write_text("max_batch_size { value: 7 }")
+    file, *others = value.split()
+    if (tmp_path / file).is_file():
+        value = " ".join([str(tmp_path / file), *others])
     model = [] if name in ("model_base_path", "model_config_file") else ["/m"]
     given = server_config(parse([*model, *f"--{name}={value}".split()], SERVE_FLAGS))
     default = ServerConfig() if not model else server_config(parse(["/m"], SERVE_FLAGS))

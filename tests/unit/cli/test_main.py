@@ -47,7 +47,8 @@ def test_an_unknown_command(command, says, capsys):
     [
         ([], "unstuck serve: No model to serve. Name its folder"),
         (["/m", "--rest_api_prot=1"], "unstuck serve: Unknown flag --rest_api_prot. Did you mean --rest_api_port?"),
-        (["/m", "--enable_batching"], "unstuck serve: --enable_batching cannot be used: calls are not yet batched"),
+        (["/m", "--use_alts_credentials"], "unstuck serve: --use_alts_credentials cannot be used: ALTS is for"),
+        (["/m", "--batching_parameters_file=/f"], "unstuck serve: --batching_parameters_file=/f is given without"),
         (["/m", "--rest_api_port=0", "--port=0"], "unstuck serve: Nothing to listen on: REST and gRPC are off. Give"),
         (["/no/such/folder", "--rest_api_port=auto"], "unstuck serve: /no/such/folder is not a folder. / exists and"),
     ],

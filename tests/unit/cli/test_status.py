@@ -103,6 +103,40 @@ WRONG = {
 }
 
 
+WORKER = {
+    "number": 2,
+    "pid": 9,
+    "state": "serving",
+    "since": "2026-11-23T05:40:57.429+00:00",
+    "restarts": 3,
+    "memory_bytes": 600 << 20,
+    "shared_bytes": 350 << 20,
+    "died": "was killed by SIGSEGV (a native crash)",
+    "last_words": ["Fatal Python error: Segmentation fault"],
+}
+
+
+def test_workers_are_shown_and_one_that_was_started_again_is_worth_knowing(server, capsys):
+    found = document(version())
+    found["server"]["workers"] = [{**WORKER, "number": 1, "restarts": 0, "died": "", "last_words": []}, WORKER]
+    server[f"{URL}/statusz"] = found
+    code, out, _ = status(URL, capsys=capsys)
+    assert code == 0
+    lines = [" ".join(line.split()) for line in out.splitlines()]
+    assert "2 9 serving 2026-11-23 05:40:57 3 600 MiB 350 MiB" in lines
+    assert "worker 2 was started again (3 times so far): it was killed by SIGSEGV (a native crash)" in lines
+
+
+def test_a_worker_that_does_not_come_back_is_trouble(server, capsys):
+    found = document(version())
+    found["server"]["workers"] = [{**WORKER, "pid": None, "state": "waiting"}]
+    server[f"{URL}/statusz"] = found
+    code, out, _ = status(URL, capsys=capsys)
+    assert code == 1
+    assert "worker 2 does not serve, it is waiting: it was killed by SIGSEGV (a native crash)" in out
+    assert "It wrote last: Fatal Python error: Segmentation fault" in out
+
+
 @pytest.mark.parametrize(("found", "said"), WRONG.values(), ids=WRONG)
 def test_something_is_wrong(found, said, server, capsys):
     server[f"{URL}/statusz"] = found

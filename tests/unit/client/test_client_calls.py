@@ -152,14 +152,34 @@ def test_gives_up_after_the_last_retry():
     assert len(script.sent) == 3
 
 
-@pytest.mark.parametrize(
-    "error", [failed(500), failed(504), failed(429), Unreachable("cut", may_have_run=True), DeadlineExceeded("late")]
-)
+@pytest.mark.parametrize("error", [failed(500), failed(504), failed(429), DeadlineExceeded("late")])
 def test_does_not_repeat_what_may_have_been_executed(error):
     script = Script([error])
-    with pytest.raises((ServerError, DeadlineExceeded, Unreachable)):
+    with pytest.raises((ServerError, DeadlineExceeded)):
         script.run(script.calls().metadata())
     assert script.pauses == []
+
+
+CUT_OFF = Unreachable("cut", may_have_run=True)
+
+
+def test_a_call_that_is_cut_off_is_made_once_more():
+    script = Script([CUT_OFF, REFUSED, metadata()])
+    assert script.run(script.calls().metadata()).version == 1
+    assert len(script.sent) == 3
+
+
+def test_a_call_that_kills_one_process_after_the_other_meets_no_more_than_two():
+    script = Script([CUT_OFF, CUT_OFF, metadata()])
+    with pytest.raises(Unreachable, match="cut"):
+        script.run(script.calls().metadata())
+    assert len(script.sent) == 2
+
+
+def test_without_retries_a_call_that_is_cut_off_fails():
+    script = Script([CUT_OFF])
+    with pytest.raises(Unreachable, match="cut"):
+        script.run(script.calls(retries=0).metadata())
 
 
 def test_waits_as_long_as_the_server_asks():

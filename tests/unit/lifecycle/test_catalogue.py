@@ -94,3 +94,13 @@ def test_new_models_that_cannot_be_served_are_named_and_the_others_serve(catalog
     assert manager.find(ModelSpec("c")).version == 1
     assert manager.status("b", 1)[0].state is State.END
     catalogue.reload([model("b", 1), model("c", 1), model("d")])  # nothing is new: nothing is waited for
+
+
+def test_labels_that_are_in_force_elsewhere_may_come_before_their_versions(catalogue, manager, model):
+    labelled = model("a", 1, labels={"stable": 1})
+    with pytest.raises(SetupError, match="not available"):
+        catalogue.set_models([labelled])
+    catalogue.set_models([labelled], is_proven=True)
+    catalogue._source.poll()
+    manager.wait_until_settled(["a"])
+    assert manager.find(ModelSpec("a", label="stable")).version == 1

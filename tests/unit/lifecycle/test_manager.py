@@ -4,6 +4,7 @@ import gc
 import re
 import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -536,3 +537,38 @@ def test_stopping_during_a_load_ends_the_wait_for_it(models):
     stopping.join(WAIT_S)
     assert models.unloads == [("m", 1)]
     assert Path(models.folder / "m" / "1").is_dir()
+
+
+def test_a_version_is_loaded_in_its_turn(make):
+    held: list[str] = []
+
+    @contextmanager
+    def turn():
+        held.append("begins")
+        yield
+        held.append("ends")
+
+    models = make(load_turn=turn)
+    models.outcomes["m", 2] = LoadFailed("broken")
+    models.serve("m", 1, 2)
+    models.until(lambda: held == ["begins", "ends"] * 2)
+    assert models.states() == {1: State.AVAILABLE, 2: State.END}
+
+
+def test_a_version_that_waits_for_its_turn_waits_no_longer_than_the_manager(make):
+    door = threading.Event()
+
+    @contextmanager
+    def turn():
+        assert door.wait(WAIT_S)
+        yield
+
+    models = make(load_turn=turn)
+    models.want("m", 1)
+    stopping = threading.Thread(target=models.manager.stop)
+    stopping.start()
+    models.until(lambda: models.manager._stopping)
+    door.set()
+    stopping.join(WAIT_S)
+    assert not stopping.is_alive()
+    assert models.loads == []

@@ -83,3 +83,13 @@ def test_a_torn_end_is_said_after_the_whole_records(tmp_path):
     path.write_bytes(whole[:-2] + b"??")
     with pytest.raises(DataError, match="checksum"):
         list(records(path))
+
+
+def test_several_processes_stay_within_the_limit_together(tmp_path):
+    writers = [LogFiles(tmp_path / "req", "m", 1600, writers=4) for _ in range(4)]  # 100 a file
+    for at in range(200):
+        writers[at % 4 if at % 3 else 0].write([b"x" * 30])  # 46 bytes as a record
+        assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= 1600
+    for each in writers:
+        each.close()
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) > 800

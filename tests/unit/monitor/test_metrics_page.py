@@ -6,7 +6,8 @@ from prometheus_client.openmetrics import parser as openmetrics
 
 from unstuck.monitor.families import Family, Sample
 from unstuck.monitor.instruments import Counter, Histogram, Reading, Scale
-from unstuck.monitor.page import MetricsPage
+from unstuck.monitor.page import MetricsPage, process_families
+from unstuck.supervisor.metrics import merged
 
 ODD = 'a "quoted" \\ back\nslash é'
 
@@ -74,3 +75,13 @@ def test_the_process_is_on_the_page():
 def test_two_pages_do_not_disturb_each_other():
     assert render()[0].count("# TYPE process_resident_memory_bytes ") == 1
     assert render()[0].count("# TYPE process_resident_memory_bytes ") == 1
+
+
+def test_what_a_process_uses_has_its_label_and_comes_back_on_a_page_of_several():
+    families = [each for number in "12" for each in process_families({"worker": number})]
+    page = MetricsPage([Source(*merged(families))], has_process=False).render("")[0].decode()
+    found = {each.name: each for each in parser.text_string_to_metric_families(page)}
+    memory = found["process_resident_memory_bytes"]
+    assert (memory.type, {sample.labels["worker"] for sample in memory.samples}) == ("gauge", {"1", "2"})
+    assert (found["process_cpu_seconds"].type, len(found["process_cpu_seconds"].samples)) == ("counter", 2)
+    assert "python_info" in found

@@ -65,6 +65,8 @@ def test_calls_of_one_run_each_have_their_own_latency_and_wait(metrics):
         assert value_of(metrics, "unstuck_stage_duration_seconds_sum", **OURS, stage=stage) == pytest.approx(seconds)
     assert value_of(metrics, "unstuck_requests_total", **OURS, code="OK") == 2
     assert value_of(metrics, "unstuck_runs_total", **OURS) == 1
+    assert value_of(metrics, "unstuck_run_calls_count", **OURS) == 1
+    assert value_of(metrics, "unstuck_run_calls_sum", **OURS) == 2
     assert value_of(metrics, "unstuck_request_bytes_total", **OURS) == 30
     assert value_of(metrics, "unstuck_response_bytes_total", **OURS) == 20
 
