@@ -1,6 +1,6 @@
 """The peer in the gRPC benchmark: a bare grpcio server of one SavedModel, written by hand to be fast.
 
-    python -m benchmarks.grpc_peer NAME VERSION_FOLDER
+    python -m benchmarks.grpc_peer NAME VERSION_FOLDER [PORT]
 
 The official API's servicer over ``grpc.server``, four threads a CPU, and the fastest call of a model that TensorFlow's
 Python has. It checks nothing and serves the default signature alone, with numbers as its outputs. Prints
@@ -69,14 +69,14 @@ def _fill(tensor: Any, dtype: int, array: np.ndarray) -> None:
         tensor.tensor_shape.dim.add(size=size)
 
 
-def main(name: str, version: Path) -> None:
+def main(name: str, version: Path, port: int = 0) -> None:
     server = grpc.server(ThreadPoolExecutor(THREADS_PER_CPU * (os.cpu_count() or 1)))
     service.add_PredictionServiceServicer_to_server(Predictor(name, version), server)
-    port = server.add_insecure_port("127.0.0.1:0")
+    port = server.add_insecure_port(f"127.0.0.1:{port}")
     server.start()
     print(f"gRPC    127.0.0.1:{port}", flush=True)
     server.wait_for_termination()
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))
+    main(sys.argv[1], Path(sys.argv[2]), *map(int, sys.argv[3:]))

@@ -312,8 +312,14 @@ def test_a_grpc_port_in_use_ends_it_before_anything_is_loaded(run, model, front)
     ("arguments", "says"),
     [
         (["--rest_api_prot=1"], "Unknown flag --rest_api_prot. Did you mean --rest_api_port?"),
-        (["--enable_batching=true"], "--enable_batching cannot be used: calls are not yet batched over time"),
+        (
+            ["--use_alts_credentials=true"],
+            "--use_alts_credentials cannot be used: ALTS is for machines of Google Cloud",
+        ),
         (["--host=256.256.256.256"], "256.256.256.256"),
+        (["--workers=0"], "--workers=0 is malformed: expected a number above 0."),
+        (["--workers=2", "--grpc_socket_path=/run/u.sock"], "do not go together: a unix socket is one process's."),
+        (["--workers=2", "--host=256.256.256.256"], "The REST port 256.256.256.256:0 cannot be used"),
     ],
 )
 def test_a_wrong_flag_ends_it_with_one_message(run, model, arguments, says):
