@@ -9,11 +9,13 @@ from corpus.fresh_model import FAULTS as FRESH
 from corpus.fresh_model import ONNX
 from corpus.model import FAULTS
 from corpus.model_case import ModelCase, check
+from corpus.third_model import FAULTS as THIRD
+from corpus.third_model import ONNX as THIRD_ONNX
 from corpus.tricky_models import MODELS
 from corpus.unseen_model import FAULTS as UNSEEN
 from corpus.unseen_model import ONNX as UNSEEN_ONNX
 
-CHECKED = (*FAULTS, *MODELS, *FRESH, *UNSEEN)
+CHECKED = (*FAULTS, *MODELS, *FRESH, *UNSEEN, *THIRD)
 
 
 @pytest.mark.parametrize(
@@ -28,7 +30,7 @@ def test_model_case_is_what_it_says(case: ModelCase, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "case", [pytest.param(case, id=case.name, marks=pytest.mark.slow) for case in (*ONNX, *UNSEEN_ONNX)]
+    "case", [pytest.param(case, id=case.name, marks=pytest.mark.slow) for case in (*ONNX, *UNSEEN_ONNX, *THIRD_ONNX)]
 )
 def test_an_onnx_model_hardly_answers(case: Case, tmp_path: Path) -> None:
     import onnxruntime

@@ -7,6 +7,7 @@ from corpus import (
     model_onnx,
     more_healthy,
     resource_metrics,
+    third_healthy,
     tokens_live,
     tricky_models,
     unseen_healthy,
@@ -24,4 +25,5 @@ CASES = [
     *more_healthy.CASES,
     *fresh_healthy.CASES,
     *unseen_healthy.CASES,
+    *third_healthy.CASES,
 ]

@@ -8,6 +8,7 @@ from corpus import (
     mapping_places,
     more_dropped,
     more_turned,
+    third_mapping,
     unseen_mapping,
 )
 
@@ -20,4 +21,5 @@ CASES = [
     *more_turned.CASES,
     *fresh_mapping.CASES,
     *unseen_mapping.CASES,
+    *third_mapping.CASES,
 ]

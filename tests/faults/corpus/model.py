@@ -8,6 +8,7 @@ from corpus import (
     model_onnx,
     model_outputs,
     model_weights,
+    third_model,
     unseen_model,
     with_profile,
 )
@@ -20,4 +21,5 @@ CASES = [
     *with_profile.OF_MODEL,
     *fresh_model.CASES,
     *unseen_model.CASES,
+    *third_model.CASES,
 ]

@@ -10,6 +10,7 @@ from corpus import (
     preprocessing_more,
     preprocessing_numbers,
     preprocessing_text,
+    third_preprocessing,
     tokens_live,
     unseen_preprocessing,
     unseen_texts,
@@ -30,4 +31,5 @@ CASES = [
     *fresh_preprocessing.CASES,
     *unseen_preprocessing.CASES,
     *unseen_texts.CASES,
+    *third_preprocessing.CASES,
 ]

@@ -1,6 +1,13 @@
 """Deployments where the server does not do its work under its limits or its load."""
 
-from corpus import fresh_resources, resource_load, resource_memory, resource_replies, unseen_resources
+from corpus import (
+    fresh_resources,
+    resource_load,
+    resource_memory,
+    resource_replies,
+    third_resources,
+    unseen_resources,
+)
 
 CASES = [
     *resource_memory.CASES,
@@ -8,4 +15,5 @@ CASES = [
     *resource_replies.CASES,
     *fresh_resources.CASES,
     *unseen_resources.CASES,
+    *third_resources.CASES,
 ]
