@@ -73,6 +73,25 @@ def test_weights_are_those_of_the_layers(lstm, traced):
     assert {value.shape for value in weights.values()} >= {(20, 8), (6, 24), (8, 24)}
 
 
+class Gathering(tf.Module):
+    """A table that is gathered from by its handle, and never read whole."""
+
+    def __init__(self):
+        super().__init__()
+        self.table = tf.Variable(tf.reshape(tf.range(12.0), (4, 3)), name="table")
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.int32, "ids")])
+    def serve(self, ids):
+        return {"y": tf.gather(self.table, ids)}
+
+
+def test_a_table_that_is_only_gathered_from_is_a_weight(tmp_path, traced):
+    module = Gathering()
+    tf.saved_model.save(module, str(tmp_path / "1"), signatures={"serving_default": module.serve})
+    weights = traced(tmp_path / "1").weights("serving_default")
+    assert {name: values.shape for name, values in weights.items()} == {"table": (4, 3)}
+
+
 class Branching(tf.Module):
     """Two inputs, of which one is not used; a branch; two outputs."""
 

@@ -18,7 +18,7 @@ class TracedNode:
         layer: the layer it belongs to, in words the user knows; empty where the graph has no layers.
         inputs: the tensors that it takes, ``node:0``; control edges left out. Of a loop, what its body takes first.
         tensors: the tensors that it gives and that can be fetched.
-        weight: the variable that it reads, by the name the user gave it; empty for all but reads.
+        weight: the variable that it reads, or is, by the name the user gave it; else empty.
         inside: the loop or branch that this node is a copy out of; empty for the graph's own.
         is_training: for a batch normalisation that uses the statistics of the batch.
     """

@@ -1,7 +1,7 @@
 """What the check of encodings says of numbers: those of an input that were cast, quantised, or cast in some columns."""
 
 from unstuck.doctor.check import Fault, Location
-from unstuck.doctor.evidence.casts import best_cast, is_quantised, trained_whole, turned_bytes, whole_places
+from unstuck.doctor.evidence.casts import best_cast, is_quantised, of_pixels, trained_whole, turned_bytes, whole_places
 from unstuck.doctor.evidence.profile import Fit, InputComparison
 from unstuck.doctor.evidence.scales import OWN, noise
 
@@ -56,7 +56,8 @@ def _of_one_shape(each: InputComparison) -> bool:
 
 
 def _nearest(each: InputComparison, names: tuple[str, ...]) -> float:
-    return min((fit.apart for fit in each.fits if fit.preparation.name.startswith(names)), default=1.0)
+    found = [fit for fit in each.fits if fit.preparation.name.startswith(names) and not of_pixels(fit)]
+    return min((fit.apart for fit in found), default=1.0)
 
 
 def _quantised(each: InputComparison) -> Fault:

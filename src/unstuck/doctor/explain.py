@@ -6,6 +6,7 @@ from unstuck.doctor.evidence.answers import EndpointAnswers
 from unstuck.doctor.evidence.base import Found
 from unstuck.doctor.evidence.model_graph import ModelGraph
 from unstuck.doctor.evidence.replay import Comparison, GoldenAtEndpoint, GoldenReplay
+from unstuck.doctor.evidence.server_preparation import ServerPreparation
 from unstuck.doctor.evidence.server_state import ServerState
 from unstuck.doctor.evidence.subject import Subject
 from unstuck.doctor.evidence.variation import VariationTrace
@@ -58,6 +59,9 @@ def unexplained(found: Found) -> str:
             return f"The endpoint gives one answer, {constant[0].example}, to {rows} different inputs."
     if told := _seen_by_server(found):
         return told
+    server = found.get(ServerPreparation)
+    if isinstance(server, ServerPreparation) and server.prepares:
+        return ""  # the model alone is not what the requests are meant for
     pool = trace.pool("requests") if isinstance(trace, VariationTrace) else None
     if pool and pool.rows >= ENOUGH and pool.inputs_vary and pool.answers:
         still = [

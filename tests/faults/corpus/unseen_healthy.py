@@ -322,10 +322,11 @@ SENT = (MODEL_REQUESTS_TRAINING, TARGET_REQUESTS_TRAINING)
 BARE = (MODEL_REQUESTS, TARGET_REQUESTS)
 KNOWN = (MODEL_REQUESTS, ALL)
 LIVE = (TARGET_REQUESTS, TARGET_MODEL_REQUESTS)
+TUNED = ("prepared-by-the-server",)  # looked at once it was scored
 
 
 def _case(name: str, family: str, build: Any, given: Any = KNOWN) -> Case:
-    return Case(f"unseen-{name}", family, None, build, given, held_out=True)
+    return Case(f"unseen-{name}", family, None, build, given, held_out=name not in TUNED)
 
 
 CASES = [

@@ -263,11 +263,12 @@ LIVE = (TARGET_MODEL_REQUESTS, TARGET_MODEL_REQUESTS_TRAINING)
 SENT = (MODEL_REQUESTS_TRAINING, TARGET_REQUESTS_TRAINING)
 KNOWN = (MODEL_REQUESTS_TRAINING, ALL)
 EXPORTED = (MODEL_GOLDEN, MODEL_REQUESTS_GOLDEN)
+TUNED = ("exported-turned",)  # looked at once it was scored
 
 
 def _case(name: str, family: str, cause: str, build: Any, given: Any = LIVE, **location: str) -> Case:
     places = {field: (text,) for field, text in location.items()}
-    return Case(f"unseen-{name}", family, f"mapping/{cause}", build, given, places, held_out=True)
+    return Case(f"unseen-{name}", family, f"mapping/{cause}", build, given, places, held_out=name not in TUNED)
 
 
 CASES = [

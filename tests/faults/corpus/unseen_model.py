@@ -17,12 +17,14 @@ from corpus.model_case import ALL, ALONE, BOTH, REQUESTS, TRAINING, ModelCase, w
 ALWAYS = (ALONE, BOTH)
 EXAMINED = (REQUESTS, TRAINING)
 TOGETHER = (REQUESTS, BOTH)
+TUNED = ("output-gate-shut",)  # looked at once it was scored
 
 
 def _fault(name: str, family: str, cause: str, export: Any, sample: Any, **more: Any) -> ModelCase:
     places = {field: (text,) for field, text in more.pop("place", {}).items()}
     more.setdefault("given", EXAMINED)
-    return ModelCase(f"unseen-{name}", family, f"model/{cause}", export, sample, places, held_out=True, **more)
+    held_out = name not in TUNED
+    return ModelCase(f"unseen-{name}", family, f"model/{cause}", export, sample, places, held_out=held_out, **more)
 
 
 FAULTS = [

@@ -206,11 +206,13 @@ def calibration_first(folder: Path) -> Deployment:
 SENT = (MODEL_REQUESTS_TRAINING, TARGET_REQUESTS_TRAINING)
 LIVE = (TARGET_MODEL_REQUESTS, TARGET_MODEL_REQUESTS_TRAINING)
 KNOWN = (MODEL_REQUESTS_TRAINING, ALL)
+TUNED = ("bytes-of-pictures", "two-columns-forgotten", "degrees-in-a-byte")  # looked at once they were scored
 
 
 def _case(name: str, family: str, cause: str, build: Any, given: Any = SENT, **location: str) -> Case:
     places = {field: (text,) for field, text in location.items()}
-    return Case(f"unseen-{name}", family, f"preprocessing/{cause}", build, given, places, held_out=True)
+    is_held = name not in TUNED
+    return Case(f"unseen-{name}", family, f"preprocessing/{cause}", build, given, places, held_out=is_held)
 
 
 CASES = [

@@ -144,8 +144,11 @@ def still_loading(folder: Path) -> Deployment:
     return live(deployed(folder, model, right), lambda: Hooks(states={1: "LOADING"}))
 
 
+TUNED = ("by-last-digit",)  # looked at once it was scored
+
+
 def _case(name: str, family: str, cause: str, build: Any, given: Any = SERVED) -> Case:
-    return Case(f"unseen-{name}", family, f"resources/{cause}", build, given, held_out=True)
+    return Case(f"unseen-{name}", family, f"resources/{cause}", build, given, held_out=name not in TUNED)
 
 
 CASES = [

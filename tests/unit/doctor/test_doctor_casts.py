@@ -7,6 +7,7 @@ from unstuck.doctor.experiments.profile_comparison import _cast_fits, _changes, 
 
 RANDOM = np.random.default_rng(3)
 TRAINED = RANDOM.normal(size=(300, 4))
+PICTURES = np.clip(RANDOM.normal(0.2, 0.3, (300, 4)), 0, 1)
 
 
 def compared(sent: np.ndarray, known: np.ndarray = TRAINED) -> InputComparison:
@@ -47,6 +48,8 @@ def test_one_column_cast_to_integers_is_named():
         pytest.param(RANDOM.normal(size=(80, 4)), TRAINED, id="alike"),
         pytest.param(RANDOM.normal(400, 90, (80, 4)), TRAINED, id="raw"),
         pytest.param(RANDOM.integers(0, 256, (80, 4)) * 1.0, RANDOM.random((300, 4)), id="pixels"),
+        pytest.param(np.round(PICTURES[:80] * 255), PICTURES, id="pixels whose zeros were others, too"),
+        pytest.param(np.round(PICTURES[:80] * 255), PICTURES * 2 - 1, id="pixels of -1 to 1"),
         pytest.param(RANDOM.integers(18, 85, (80, 4)) * 1.0, RANDOM.integers(18, 85, (300, 4)) / 20 - 2.5, id="ages"),
     ],
 )

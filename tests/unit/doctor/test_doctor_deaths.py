@@ -23,6 +23,19 @@ def test_a_gate_next_to_zero_is_named_before_the_sum_that_drowns_its_product() -
     assert (death.kind, death.layer) == ("dead", "gate")
 
 
+def test_a_gate_in_a_loop_is_named_before_the_weights_that_lose_what_it_leaves() -> None:
+    gate, product = tensor("gate", "Sigmoid", "x", **TINY), tensor("loop/product", "Mul", "x", "gate", **TINY)
+    turn, loop = tensor("loop/turn", "IdentityN", "loop/product", **TINY), tensor("loop", "While", "x", **TINY)
+    death = rooted(X, KERNEL, gate, product, turn, loop, tensor("dense", "MatMul", "loop", "kernel", **NOTHING))
+    assert (death.kind, death.layer) == ("dead", "gate")
+
+
+def test_weights_of_zero_stay_at_fault_where_a_gate_is_open() -> None:
+    gate, product = tensor("gate", "Sigmoid", "x"), tensor("product", "Mul", "x", "gate")
+    death = rooted(X, KERNEL, gate, product, tensor("dense", "MatMul", "product", "kernel", **NOTHING))
+    assert (death.kind, death.layer) == ("degenerate-weights", "dense")
+
+
 def test_a_tiny_product_of_weights_that_a_sum_drowns_stays_the_weights_fault() -> None:
     product = tensor("product", "MatMul", "x", "kernel", **TINY)
     death = rooted(X, KERNEL, product, tensor("sum", "AddV2", "product", "kernel", alive=False))

@@ -9,6 +9,7 @@ from unstuck.core.dtypes import FLOAT
 from unstuck.core.signatures import Signature, TensorSpec
 from unstuck.core.tracing import TracedGraph, TracedNode
 from unstuck.doctor.checks.mapping.dropped_feature import dropped_feature
+from unstuck.doctor.evidence.base import NotRun
 from unstuck.doctor.evidence.feature_map import ExampleKeys, Renamed
 from unstuck.doctor.evidence.replay import GoldenReplay
 from unstuck.doctor.evidence.scales import mismatches
@@ -53,11 +54,16 @@ def test_an_exchange_that_hardly_fits_better_is_none():
     assert exchanged(range(2), {(0, 0): 1.5, (1, 1): 1.5, (0, 1): 0.9, (1, 0): 0.9}) == {}
 
 
+def nothing(kind):
+    raise NotRun(f"no {kind.__name__}")
+
+
 def lab(sent, training):
     specs = {name: TensorSpec(name, f"{name}:0", FLOAT, (None, *values.shape[1:])) for name, values in sent.items()}
     signature = Signature("serving_default", specs, {})
     return SimpleNamespace(
         signature=signature,
+        find=nothing,
         requests=[SimpleNamespace(inputs=row, signature="serving_default", error=None) for row in rows_of(sent)],
         training=training,
         question=SimpleNamespace(training_data="file", golden=None, pipeline_file=None, model=None, target=""),

@@ -156,6 +156,36 @@ def test_a_picture_turned_on_its_side_is_a_wrong_layout():
     assert "turned by 90 degrees" in explained[0].what or "axes" in explained[0].what
 
 
+def nearly_symmetric(pictures):
+    """Scores of pictures that turning moves by little, but for one row."""
+    x = pictures["x"].astype(np.float64)
+    turned = np.where(np.arange(len(x)) % ROWS == 0, 1.0, 2e-3) * np.tanh(x[:, 0, 1] - x[:, 1, 0])
+    return {"y": (x.sum((1, 2)) + turned).astype(np.float32)}
+
+
+def test_answers_that_are_nearly_right_prove_another_order_of_axes():
+    batch = {"x": np.random.default_rng(8).normal(size=(ROWS, 5, 5)).astype(np.float32)}
+    arrived = {"x": batch["x"].transpose(0, 2, 1)}
+    search = Search(nearly_symmetric, batch, nearly_symmetric(arrived), nearly_symmetric(batch), seconds=20)
+    assert search.is_wrong.sum() == 1
+    search.try_all(hypotheses(batch, {}))
+    best = search.best_first()[0]
+    assert (best.kind, best.share) == ("layout", 1.0)
+    assert best.telling > 20
+
+
+def test_answers_that_are_nearly_right_prove_no_rounding():
+    batch = {"x": np.random.default_rng(9).normal(size=(ROWS, 5, 5)).astype(np.float32)}
+    arrived = {"x": batch["x"].astype(np.float16).astype(np.float32)}
+    arrived["x"][0] += 1  # one row that is another
+    run = nearly_symmetric
+    search = Search(run, batch, run(arrived), run(batch), seconds=20)
+    assert search.is_wrong.sum() == 1
+    search.try_all(hypotheses(batch, {}))
+    search.try_all(numbers_changed(batch, {}))
+    assert search.best_first() == []
+
+
 def test_numbers_made_tiny_are_not_the_same_as_none():
     batch = {"x": RANDOM.normal(size=(ROWS, 1)).astype(np.float32)}
     run = lambda given: {"y": np.tanh(0.2 * given["x"])}  # noqa: E731
@@ -209,3 +239,36 @@ def test_outputs_of_one_name_each_are_compared_whatever_they_are_called():
     y = np.arange(5.0)[:, None]
     assert Matcher({"score": y}, {"output_0": y}).same({"output_0": y}).all()
     assert not Matcher({"score": y}, {"a": y, "b": y}).same({"a": y, "b": y}).any()
+
+
+def wrapped(values, kind):
+    """What explains that some of ``values`` wrap in ``kind``, and the others lose what is behind the point."""
+    batch = {"x": np.asarray(values, np.float32)[:, None]}
+    arrived = {"x": batch["x"].astype(np.int64).astype(kind).astype(np.float32)}
+    return [each.what for each in found(lambda rows: {"y": rows["x"] * 2 + 1}, batch, arrived)[:1]]
+
+
+@pytest.mark.parametrize(
+    ("what", "kind"),
+    [
+        ("cast to bytes", np.uint8),
+        ("cast to signed bytes", np.int8),
+        ("cast to integers of 16 bits", np.int16),
+        ("cast to unsigned integers of 16 bits", np.uint16),
+    ],
+)
+def test_numbers_that_wrap_in_a_narrow_type_are_told(what, kind):
+    limits = np.iinfo(kind)
+    assert wrapped(np.linspace(limits.max - 99.3, limits.max + 90, ROWS), kind) == [f"x arrives {what}"]
+
+
+def test_two_numbers_below_zero_in_bytes_are_told_by_what_the_others_lose_as_well():
+    values = np.linspace(3, 30, ROWS)
+    values[[4, 21]] = [-3.4, -9.2]
+    assert wrapped(values, np.uint8) == ["x arrives cast to bytes"]
+
+
+def test_integers_that_wrap_are_told():
+    batch = {"x": np.arange(ROWS)[:, None] * 40}
+    best = found(lambda rows: {"y": rows["x"] / 7}, batch, {"x": batch["x"].astype(np.uint8).astype(np.int64)})
+    assert [each.what for each in best] == ["x arrives cast to bytes"]

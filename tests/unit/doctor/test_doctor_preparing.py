@@ -37,6 +37,9 @@ def texts(*values: bytes) -> np.ndarray:
         (b"b'plain'", ("bytes-repr", "text")),
         (b"salt &amp; pepper", ("html", "text")),
         (b"salt%20and%20pepper", ("url", "text")),
+        (rb"\u043e\u0442 \u043d", ("escaped", "text")),
+        (rb"two\nlines", ("escaped", "text")),
+        (rb"C:\users", None),
         (b'{"text": "a good film"}', ("json", "text")),
         (b"a perfectly plain sentence", None),
         ("été à la plage".encode(), None),
@@ -63,6 +66,8 @@ def test_a_way_of_writing_is_told_beside_trainings_share():
         ("html", b"salt &amp; pepper", b"salt & pepper"),
         ("json", b'{"id": "1", "text": "a good film"}', b"a good film"),
         ("bytes-repr", b"b'\\x89PNG'", b"\x89PNG"),
+        ("escaped", rb"caf\u00e9\ton \ud83d\ude00", "café\ton 😀".encode()),
+        ("escaped", rb"caf\xc3\xa9", "café".encode()),
     ],
 )
 def test_decoded(decode: str, sent: bytes, expected: bytes):

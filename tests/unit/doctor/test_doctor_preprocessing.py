@@ -15,9 +15,10 @@ from unstuck.doctor.checks.preprocessing.truncation import truncation
 from unstuck.doctor.checks.preprocessing.wrong_encoding import wrong_encoding
 from unstuck.doctor.checks.preprocessing.wrong_vocabulary import wrong_vocabulary
 from unstuck.doctor.evidence.base import Evidence
-from unstuck.doctor.evidence.preparation import Preparation
+from unstuck.doctor.evidence.preparation import TOGETHER, Preparation, Trial, Trials
 from unstuck.doctor.evidence.profile import Fit
 from unstuck.doctor.evidence.samples_of_requests import (
+    BEYOND,
     PIXELS,
     RAW,
     RAW_TRIALS,
@@ -28,6 +29,7 @@ from unstuck.doctor.evidence.samples_of_requests import (
     comparison,
     facts,
     place,
+    trials,
 )  # fmt: skip
 from unstuck.doctor.findings import Finding
 from unstuck.doctor.fixes import pipeline_fix
@@ -137,6 +139,48 @@ def test_numbers_that_a_change_of_scale_brings_nearer_than_turned_bytes_are_on_a
     assert min(fit.apart for fit in RAW.inputs[0].fits) < 0.15
     profile = comparison(place((400.0, 100.0), (0.0, 1.0), 1.0, 1.0, (0.0, 0.0)), *fits)
     assert [each.status for each in run(wrong_encoding, profile, SENT, RAW_TRIALS)] == ["ruled-out"]
+
+
+def two_off(alone: float, together: float, **of_inputs: object) -> list[Evidence]:
+    """Inputs ``x`` and ``z``, both raw, and how far the answers move once one, or both, are put right."""
+    mine = RAW.inputs[0].model_copy(update=of_inputs)
+    both = RAW.model_copy(update={"inputs": [mine, mine.model_copy(update={"input": "z"})]})
+    name = mine.fits[0].preparation.name
+    tried = [
+        Trial(input=alias, preparation=each, rows=20, changed=moved)
+        for alias, each, moved in (("", "as sent", 0.0), ("x", name, alone), ("z", name, 0.0), ("", TOGETHER, together))
+    ]
+    two = [SENT.inputs[0].model_copy(update={"input": alias}) for alias in ("x", "z")]
+    sent = SENT.model_copy(update={"inputs": two})
+    return [both, sent, Trials(by="model", unit="reference", trials=tried)]
+
+
+def test_inputs_that_hide_each_other_are_proven_by_the_answers_to_both_put_right():
+    found = run(missing_normalization, *two_off(alone=0.01, together=0.6))
+    assert [(each.status, each.location.input) for each in found] == [("fault", "x"), ("fault", "z")]
+    assert pipeline_fix(found[0]) == pipeline_fix(found[1])
+    assert pipeline_fix(found[0]).count("scale:") == 2
+
+
+@pytest.mark.parametrize(
+    ("alone", "together", "expected"), [(0.01, 0.01, ["suspect"] * 2), (0.5, 0.6, ["fault", "suspect"])]
+)
+def test_an_input_that_moves_no_answer_beside_those_that_are_right_is_a_suspect(
+    alone: float, together: float, expected: list[str]
+):
+    assert [each.status for each in run(missing_normalization, *two_off(alone, together))] == expected
+
+
+def test_numbers_that_index_a_table_have_no_scale():
+    found = run(missing_normalization, *two_off(alone=0.5, together=0.6, is_index=True))
+    assert [each.status for each in found] == ["ruled-out"]
+
+
+def test_ids_beyond_an_embedding_are_right_where_the_graph_takes_a_few_for_unknown():
+    few = BEYOND.model_copy(update={"inputs": [BEYOND.inputs[0].model_copy(update={"unknown": 0.2})]})
+    assert [each.status for each in run(wrong_vocabulary, few, trials())] == ["ruled-out"]
+    assert [each.status for each in run(wrong_vocabulary, few, trials(refused=4))] == ["fault"]
+    assert [each.status for each in run(wrong_vocabulary, BEYOND, trials())] == ["fault"]
 
 
 def test_exchanged_columns_are_no_matter_of_scale():

@@ -14,6 +14,7 @@ from unstuck.doctor.evidence.profile import Numbers, PlaceComparison
 from unstuck.doctor.evidence.samples_of_requests import HEX, KNOWN_ONCE_DECODED, UNKNOWN_EVEN_DECODED, facts
 from unstuck.doctor.experiments.preparation_trials import _Budget, _in_turn  # pyright: ignore[reportPrivateUsage]
 from unstuck.doctor.experiments.preparing import prepared
+from unstuck.doctor.experiments.segmenting import are_unspaced, segmented
 from unstuck.doctor.experiments.shifting import shift_of
 from unstuck.doctor.experiments.splitting import pieces_of, split_rows
 
@@ -45,6 +46,27 @@ def test_words_are_taken_apart_as_the_vocabulary_marks_sub_words():
 
 def test_single_letters_do_not_make_up_a_word():
     assert pieces_of("abc", {b"a", b"##b", b"##c"}) == [b"abc"]
+
+
+CHINESE = {word.encode() for word in ("干净", "房间", "窗户", "很", "房")}
+
+
+@pytest.mark.parametrize(
+    ("sent", "expected"),
+    [
+        ("干净房间窗户", "干净 房间 窗户"),
+        ("房间很大", "房间 很 大"),
+        ("room干净 ok", "room 干净 ok"),
+        ("plain words", "plain words"),
+    ],
+)
+def test_a_text_without_blanks_is_cut_into_the_longest_words_of_the_vocabulary(sent: str, expected: str):
+    assert segmented(sent.encode(), CHINESE).decode() == expected
+
+
+def test_texts_with_blanks_are_not_cut_into_words():
+    assert are_unspaced(["干净房间".encode(), "ok 很好".encode(), b"plain"])
+    assert not are_unspaced([b"plain", "été à la plage".encode(), "안녕 하세요".encode()])
 
 
 def test_characters():

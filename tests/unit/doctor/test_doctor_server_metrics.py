@@ -9,7 +9,7 @@ from unstuck.core.models import ModelSpec
 from unstuck.doctor.evidence.answers import EndpointAnswers, EndpointState, OutputAnswers
 from unstuck.doctor.evidence.server_state import SameAnswer, ServerMetrics, ServerState
 from unstuck.doctor.evidence.subject import Subject
-from unstuck.doctor.experiments.server_metrics import read_metrics
+from unstuck.doctor.experiments.server_metrics import pipeline_of, read_metrics
 from unstuck.doctor.explain import unexplained
 
 PAGE = """# TYPE :tensorflow:serving:request_count counter
@@ -55,6 +55,13 @@ def test_the_process_is_told_by_the_usual_page():
     found = read_metrics(lab({"/metrics": PROCESS}))
     assert found is not None
     assert (found.resident_bytes, found.limit_bytes) == (500_000_000, None)
+
+
+def test_statusz_tells_the_pipeline_of_the_version_that_answers():
+    told = b'{"models": {"m": {"versions": {"3": {"pipeline": "p.yaml"}, "2": {"pipeline": "old.yaml"}}}}}'
+    assert pipeline_of(lab({"/statusz": told})) == "p.yaml"
+    assert pipeline_of(lab({"/statusz": told.replace(b'"p.yaml"', b"null")})) == ""
+    assert pipeline_of(lab({})) == pipeline_of(lab({"/statusz": told}, is_grpc=True)) == ""
 
 
 def test_statusz_tells_the_limit_and_what_the_server_has_seen():

@@ -30,6 +30,7 @@ WORDS = texts([b"Good", b"U.S.", b""])
         ("as one text, its tokens joined by blanks", [b"Good U.S.", b"", b""], "preprocessing/missing-tokenization"),
         ("letter by letter", [b"G o o d", b"U . S .", b""], "preprocessing/missing-tokenization"),
         ("as Python writes bytes, b'…'", [b"b'Good'", b"b'U.S.'", b"b''"], "preprocessing/wrong-encoding"),
+        ("escaped, as JSON in ASCII", [b"Good", b"U.S.", b""], "preprocessing/wrong-encoding"),
         ("as JSON, in quotes", [b'"Good"', b'"U.S."', b'""'], "preprocessing/wrong-encoding"),
         ("with its padding before the tokens", [b"", b"Good", b"U.S."], "mapping/wrong-layout"),
     ],
@@ -65,6 +66,10 @@ def test_ids(what, expected, cause):
 def test_texts_that_are_cleaned_on_the_way(what, expected):
     found, cause = after(texts(["<b>Crème&amp;</b>".encode()]), what)
     assert (found, cause) == ([[expected.encode()]], "preprocessing/missing-tokenization")
+
+
+def test_letters_that_are_escaped_on_the_way():
+    assert after(texts(["Crème".encode()]), "escaped, as JSON in ASCII")[0] == [[rb"Cr\u00e8me"]]
 
 
 def test_bytes_of_numbers_that_are_turned_on_the_way():

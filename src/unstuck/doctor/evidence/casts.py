@@ -15,6 +15,8 @@ BYTE = 100  # the least span of whole numbers that fill a byte
 MANY = 20  # times as many different values
 AGAIN = 0.1  # of the values, that come again where a byte holds them
 ENOUGH = 20  # rows
+SCALES_OF_BYTES = ((255.0, 0.0), (127.5, 127.5))  # by which 0 to 1, and -1 to 1, become bytes: factor, offset
+ALIKE = 0.05  # part of the factor
 TURNED = 0.2  # the distance from which numbers may have their bytes turned
 
 
@@ -30,13 +32,25 @@ def best_cast(each: InputComparison) -> Fit | None:
         return None
     if min(place.requests.whole for place in each.places) < 0.999:
         return None
-    casts = [fit for fit in each.fits if fit.preparation.name in CASTS and fit.of == "reference"]
+    casts = [fit for fit in each.fits if fit.preparation.name in CASTS and fit.of == "reference" and not of_pixels(fit)]
     others = [fit for fit in each.fits if fit.preparation.name not in CASTS]
     fit = min(casts, key=lambda fit: fit.apart, default=None)
     if fit is None or fit.apart > 0.25 or (others and min(other.apart for other in others) <= fit.apart):
         return None
     coarse = median(place.reference.std for place in each.places) * STEP < 1
     return fit if coarse and fit.apart <= 0.6 * each.apart else None
+
+
+def of_pixels(fit: Fit) -> bool:
+    """Whether a quantisation is but an ordinary normalisation undone: bytes are then the raw scale, and nothing lost.
+
+    Training's numbers, which fill 0 to 1 or -1 to 1, were once such bytes.
+    """
+    done = fit.preparation
+    return done.kinds == ["quantise"] and any(
+        abs(done.factor[0] - factor) <= ALIKE * factor and abs(done.offset[0] - offset) <= ALIKE * factor
+        for factor, offset in SCALES_OF_BYTES
+    )
 
 
 def turned_bytes(each: InputComparison) -> Fit | None:

@@ -264,19 +264,25 @@ class _Reading:
 
     def _would_vary(self, tensor: TensorFacts) -> bool:
         """Whether the copies of what a loop or branch holds give something that varies in place of ``tensor``."""
+        return any(self.is_alive(each) for each in self._copies(tensor))
+
+    def _copies(self, tensor: TensorFacts) -> list[TensorFacts]:
+        """Of a loop's or branch's result, what the copies of its turns or sides give; else none."""
+        if tensor.op not in LOOPS | BRANCHES:
+            return []
         number = tensor.tensor.rsplit(":", 1)[1]
-        return any(
-            self.is_alive(each)
+        return [
+            each
             for each in self.trace.tensors
             if each.op == "IdentityN"
             and not each.inside
             and each.tensor.startswith(f"{tensor.node}/")
             and each.tensor.endswith(f":{number}")
-        )
+        ]
 
     def origin(self, death: Death) -> Death:
         """Where the values that are not finite first arise, of a death by them; or the gate that left too little."""
-        if death.kind in ("degenerate-weights", "collapsed") and death.tensor.op in SUMS:
+        if death.kind in ("degenerate-weights", "collapsed") and death.tensor.op in SUMS | PRODUCTS:
             gate = self._shut_gate(death)
             return death if gate is None else replace(death, tensor=gate, kind="dead", at=self.order[gate.tensor])
         tensor, seen = death.tensor, set[str]()
@@ -292,7 +298,10 @@ class _Reading:
         return death
 
     def _shut_gate(self, death: Death) -> TensorFacts | None:
-        """The squashing function next to zero whose product is all that varies in a sum."""
+        """The squashing function next to zero whose product is all that varies in a sum, or before a layer's weights.
+
+        A product loses what is so small: it is below the least normal number, which is computed as zero.
+        """
         queue, seen = [each for each in death.alive if each.magnitude <= TINY], set[str]()
         if len(queue) < len(death.alive):
             return None
@@ -300,7 +309,8 @@ class _Reading:
             tensor = queue.pop()
             if tensor.op in SQUASHERS - {"Softmax", "LogSoftmax"} and self._gates(tensor):
                 return tensor
-            before = [each for each in self.taken(tensor) if each.magnitude <= TINY and not each.constant]
+            taken = [*self.taken(tensor), *self._copies(tensor)]
+            before = [each for each in taken if each.magnitude <= TINY and not each.constant]
             queue.extend(each for each in before if each.tensor not in seen)
             seen.update(each.tensor for each in before)
         return None

@@ -16,6 +16,7 @@ _IN_PYTHON = {
     "compose_unicode": 'unicodedata.normalize("NFKC", text)',
     "strip_accents": 'unicodedata.normalize("NFD", text), without the characters of category Mn',
     "collapse_blanks": '" ".join(text.split())',
+    "segment": 'blanks between the words, by the segmenter of training: " ".join(jieba.cut(text)) for Chinese',
 }
 
 

@@ -8,8 +8,11 @@ Kind = Literal[
     "affine", "log", "exp", "truncate", "round", "floor", "quantise", "swap bytes", "bits", "half bits",
     "lowercase", "uppercase", "strip", "remove_punctuation", "trim_punctuation", "punctuation_to_blanks",
     "unquote_url", "remove_markup", "unescape_html", "remove_invisible", "compose_unicode", "strip_accents",
-    "collapse_blanks", "split", "characters", "word_pieces", "decode",
+    "collapse_blanks", "segment", "split", "characters", "word_pieces", "decode",
 ]  # fmt: skip
+
+
+TOGETHER = "every input that is off, by its nearest change"
 
 
 class Preparation(Evidence):
@@ -37,7 +40,7 @@ class Trial(Evidence):
 
     Attributes:
         input: empty where nothing was done.
-        preparation: its name; ``as sent`` where nothing was done.
+        preparation: its name; ``as sent`` where nothing was done, TOGETHER where several inputs were prepared.
         rows: how many were run.
         failed: how many the model refused; ``message`` says why.
         spread: how far the answers are apart, in units (see Trials).
@@ -78,3 +81,8 @@ class Trials(Evidence):
     def of(self, input_: str, preparation: str) -> Trial | None:
         """The trial of ``input_`` prepared so, if it could be run."""
         return next((each for each in self.trials if (each.input, each.preparation) == (input_, preparation)), None)
+
+    @property
+    def together(self) -> Trial | None:
+        """The trial of all inputs that are off at once: alone, one that is put right is hidden by another."""
+        return self.of("", TOGETHER)

@@ -7,6 +7,8 @@ from unstuck.doctor.evidence.base import Evidence
 FAILING = 0.05  # of the simultaneous calls: one that was unlucky is not enough
 FEW = 3  # calls
 MOSTLY = 0.6  # of the wrong answers
+ENOUGH, LUCK = 5, 0.01  # wrong answers; the chance that they only happen to come later
+OWN = 0.75  # of different inputs must have an answer of their own, or a wrong one meets an earlier one by chance
 
 
 class Replay(Evidence):
@@ -24,6 +26,34 @@ class Replay(Evidence):
     expected: str
 
 
+class EarlierAnswers(Evidence):
+    """The answers to the first calls, each made once, against the local model's.
+
+    Attributes:
+        calls: how many were answered.
+        inputs, kinds: how many different inputs they had, and how many different answers the model gives to them.
+        wrong: calls whose answer is clearly not the model's.
+        earlier: of the wrong ones, those whose answer is exactly the one, right there, of a call with other inputs
+            that was made before.
+        sources: how many calls' answers those are.
+        chance: that all of them come after their source, were there no order in it.
+    """
+
+    calls: int
+    inputs: int
+    kinds: int
+    wrong: int = 0
+    earlier: int = 0
+    sources: int = 0
+    chance: float = 1.0
+
+    @property
+    def proves_stale(self) -> bool:
+        """Every wrong answer had been given before, to another request whose own it was."""
+        is_telling = self.kinds >= OWN * self.inputs and self.chance <= LUCK
+        return is_telling and self.wrong == self.earlier >= ENOUGH
+
+
 class RepeatProbe(Evidence):
     """Inputs asked again and again, in other orders, after pauses, and with bodies that differ only in form.
 
@@ -38,6 +68,7 @@ class RepeatProbe(Evidence):
         constant_is_first: all answers are one, and it is the local model's answer to the input that was asked first.
         at_once_differs: how many inputs got two answers when asked twice in a row.
         reframed_differs: how many inputs were answered otherwise once their body had another form.
+        first: the calls before these, each made once; None where there is no local model to compare them with.
     """
 
     inputs: int
@@ -50,6 +81,12 @@ class RepeatProbe(Evidence):
     constant_is_first: bool = False
     at_once_differs: int = 0
     reframed_differs: int = 0
+    first: EarlierAnswers | None = None
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether inputs got what an earlier one had got, for certain: they get others, too, or it is always so."""
+        return bool(self.replays and self.inconsistent) or (self.first is not None and self.first.proves_stale)
 
 
 class BatchTrial(Evidence):

@@ -115,6 +115,7 @@ class InputComparison(Evidence):
         fits: the changes that were tried, the best first.
         exchanged: the places that are off fit in each other's place: another cause.
         grows: of a ``graph`` reference, whether the requests are above its scale; else None.
+        is_index: its numbers say which row of the model's table is looked up: they have no scale.
     """
 
     input: str
@@ -128,6 +129,7 @@ class InputComparison(Evidence):
     fits: list[Fit] = []
     exchanged: bool = False
     grows: bool | None = None
+    is_index: bool = False
 
     @property
     def known_from(self) -> str:

@@ -7,8 +7,9 @@ class Writing(Evidence):
     """A way in which an input's texts are written.
 
     Attributes:
-        name: ``base64``, ``hex``, ``html``, ``url``, ``json``, ``mojibake``, ``utf-16``, ``bytes-repr``, ``damaged``,
-            ``swapped-16`` (the bytes of numbers of 16 bits, turned; also 32, 64) or the kind of a file (``png``).
+        name: ``base64``, ``hex``, ``escaped`` (letters written out, as in source code), ``html``, ``url``, ``json``,
+            ``mojibake``, ``utf-16``, ``bytes-repr``, ``damaged``, ``swapped-16`` (the bytes of numbers of 16 bits,
+            turned; also 32, 64) or the kind of a file (``png``).
         share: of the requests' values.
         trained_share: of the reference's values; None where there is none.
         content: what is in it once undone: the kind of a file, ``text``, ``numbers`` or empty.

@@ -1,12 +1,12 @@
 """Whether requests are on another scale than training, and in which direction: pure reading of the comparison."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
 from statistics import median
 from typing import Literal
 
 from unstuck.doctor.evidence.casts import is_quantised, turned_bytes
-from unstuck.doctor.evidence.preparation import Trials
+from unstuck.doctor.evidence.preparation import Trial, Trials
 from unstuck.doctor.evidence.profile import Fit, InputComparison, PlaceComparison, ProfileComparison
 
 Direction = Literal["missing", "double"]
@@ -53,8 +53,19 @@ def mismatches(profile: ProfileComparison, trials: Trials | None, direction: Dir
         len(each.places) for each in profile.inputs if each.reference == "graph"
     ):
         found = [each for each in found if each.input.reference != "graph"]
-    mine = [each for each in found if each.direction == direction]
+    mine = [each for each in _moving_together(found, trials) if each.direction == direction]
     return sorted(mine, key=lambda each: (-each.confidence, each.fit.apart))
+
+
+def _moving_together(found: list[Mismatch], trials: Trials | None) -> list[Mismatch]:
+    """``found``, with how far the answers move once all are put right, where no answer moves by one of them alone.
+
+    An input so far off hides what another does: the model's answers stay where the one that is left has put them.
+    """
+    if trials is None or trials.together is None or len(found) < 2 or any((it.changed or 0) >= MATTERS for it in found):
+        return found
+    moved = _moved(trials.together, trials)
+    return found if moved is None else [replace(each, changed=moved) for each in found]
 
 
 def _off_the_graph(each: InputComparison) -> int:
@@ -62,6 +73,8 @@ def _off_the_graph(each: InputComparison) -> int:
 
 
 def _mismatch(each: InputComparison, trials: Trials | None) -> Mismatch | None:
+    if each.is_index:
+        return None
     found = _of_graph(each) if each.reference == "graph" else _of_reference(each)
     if found is None or turned_bytes(each) is not None:
         return None
@@ -73,7 +86,10 @@ def _mismatch(each: InputComparison, trials: Trials | None) -> Mismatch | None:
 def _changed(input_: str, fit: Fit, trials: Trials | None) -> float | None:
     if trials is None or fit.repair is None:
         return None
-    trial = trials.of(input_, fit.repair.name)
+    return _moved(trials.of(input_, fit.repair.name), trials)
+
+
+def _moved(trial: Trial | None, trials: Trials) -> float | None:
     if trial is None or trial.failed == trial.rows:
         return None
     return 1.0 if trials.as_sent.failed > trial.failed else trial.changed

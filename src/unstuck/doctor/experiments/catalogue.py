@@ -18,6 +18,7 @@ from unstuck.doctor.evidence.probes import (
 from unstuck.doctor.evidence.profile import ProfileComparison
 from unstuck.doctor.evidence.replay import CalledSignatures, EndpointReplay, GoldenAtEndpoint, GoldenReplay
 from unstuck.doctor.evidence.request_facts import RequestFacts
+from unstuck.doctor.evidence.server_preparation import ServerPreparation
 from unstuck.doctor.evidence.server_state import ServerState
 from unstuck.doctor.evidence.subject import Subject
 from unstuck.doctor.evidence.variation import VariationTrace
@@ -40,6 +41,7 @@ from unstuck.doctor.experiments import (
     repeat_probe,
     request_facts,
     request_shapes,
+    server_preparation,
     server_state,
     subject,
     variation,
@@ -72,6 +74,7 @@ def experiments() -> Mapping[type[Evidence], Experiment]:
         RequestShapes: request_shapes.run,
         RequestFacts: request_facts.run,
         ProfileComparison: profile_comparison.run,
+        ServerPreparation: server_preparation.run,
         VocabularyProbe: vocabulary_probe.run,
         Trials: preparation_trials.run,
         RepeatProbe: repeat_probe.run,

@@ -28,6 +28,7 @@ ELEMENTS_AT_ONCE = 2_000_000
 LONG_ORDER = 64
 MAX_EXCHANGED = 4  # outputs of one shape of which every order is tried
 PART = 0.2  # of the rows, that an explanation of a part must be telling for
+UNLIKE_ROUNDING: Sequence[Kind] = ("swapped", "layout", "cast")  # so that near answers prove them, too
 
 # Of hypotheses that explain equally well, the first of these is told: a whole other function before a rearrangement,
 # and the weaker claim before the stronger one.
@@ -56,6 +57,10 @@ class Matcher:
         """The rows whose answers are clearly not."""
         return ~self._all(answers, lambda gap, spread, noise: gap <= max(OTHER * spread, 5 * noise))
 
+    def exact(self, answers: Arrays, times: float = 1.0) -> Flags:
+        """The rows whose answers are the truth but for what single precision does, or for some ``times`` of it."""
+        return self._all(answers, lambda gap, spread, noise: gap <= times * max(EXACT * spread, noise))
+
     def _all(self, answers: Arrays, agree: Callable[[Array, float, float], Flags]) -> Flags:
         rows = len(next(iter(self.truth.values())))
         found = np.full(rows, bool(self._shared))
@@ -74,6 +79,10 @@ class Matcher:
                 each = np.quantile(gaps(self.truth[alias], values), SHARE)
                 found.append(float(each) / (self._scales[alias][0] or 1.0))
         return max(found)
+
+    def spread(self, alias: str) -> float:
+        """How far apart the answers of an output are at one place."""
+        return self._scales[alias][0]
 
     def rows(self, kept: "Array | Sequence[int]") -> "Matcher":
         """The same for some of the rows."""
@@ -136,8 +145,11 @@ class Search:
         self.is_wrong = self.matcher.wrong(computed)
         self._least = MIN_TELLING if kinds_of(truth) > FEW_ANSWERS else MIN_TELLING_CLASSES
         self._deadline = time.monotonic() + seconds
-        wrong = np.flatnonzero(self.is_wrong)
-        self._screened = wrong[np.linspace(0, len(wrong) - 1, min(SCREENED, len(wrong))).astype(int)]
+        # Where few answers are clearly wrong, the others can still be none of the very ones.
+        self._is_near = int(self.is_wrong.sum()) < min(self._least, self._rows)
+        self.is_off = self.is_wrong | ~self.matcher.exact(computed, CLEARLY) if self._is_near else self.is_wrong
+        off = np.flatnonzero(self.is_off)
+        self._screened = off[np.linspace(0, len(off) - 1, min(SCREENED, len(off))).astype(int)]
 
     def is_over(self) -> bool:
         return time.monotonic() > self._deadline
@@ -151,7 +163,7 @@ class Search:
         while (some := list(islice(pending, size))) and not self.is_over():
             self.tried += len(some)
             for each, answers in zip(some, in_one([each.apply(rows) for each in some], self._run), strict=True):
-                if answers is not None and screen.same(answers).mean() >= 0.8:
+                if answers is not None and self._agree(screen, answers).mean() >= 0.8:
                     self._confirm(each)
 
     def _confirm(self, hypothesis: Hypothesis) -> None:
@@ -172,21 +184,27 @@ class Search:
 
     def accept(self, answers: Arrays, explanation: Explanation) -> bool:
         """Keeps ``explanation`` if the answers that it gives are the truth in (almost) all rows."""
-        return self._accept(self.matcher.same(answers), explanation, self.matcher.gap(answers))
+        same = self._agree(self.matcher, answers)
+        if self._is_near and (explanation.kind not in UNLIKE_ROUNDING or not same[self.is_wrong].all()):
+            return False
+        return self._accept(same, self.is_off, explanation, self.matcher.gap(answers))
+
+    def _agree(self, matcher: Matcher, answers: Arrays) -> Flags:
+        return matcher.exact(answers) if self._is_near else matcher.same(answers)
 
     def accept_other(self, answers: Arrays, explanation: Explanation) -> bool:
         """The same for the answers of another function, whose outputs may have other names."""
-        return self._accept(Matcher(self.matcher.truth, answers).same(answers), explanation)
+        return self._accept(Matcher(self.matcher.truth, answers).same(answers), self.is_wrong, explanation)
 
     def accept_part(self, answers: Arrays, explanation: Explanation) -> bool:
         """Keeps ``explanation`` if every row is answered so or as it should be, and many of them so."""
         same = Matcher(self.matcher.truth, answers).same(answers)
         if (same & self.is_wrong).mean() < PART:
             return False
-        return self._accept(same | self.matcher.same(self._computed), explanation)
+        return self._accept(same | self.matcher.same(self._computed), self.is_wrong, explanation)
 
-    def _accept(self, same: Flags, explanation: Explanation, gap: float = 0.0) -> bool:
-        telling = int((same & self.is_wrong).sum())
+    def _accept(self, same: Flags, told: Flags, explanation: Explanation, gap: float = 0.0) -> bool:
+        telling = int((same & told).sum())
         if same.mean() < SHARE or telling < min(self._least, self._rows):
             return False
         said = {"share": float(same.mean()), "telling": telling, "gap": gap}

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import reduce
+from typing import Any
 
 import numpy as np
 
@@ -25,10 +26,16 @@ USUAL: Mapping[str, Scaling] = {
     "divided by 1000": (1000.0, 0.0),
     "divided by 32768": (32768.0, 0.0),
 }
+WRAPPED: Mapping[str, type[np.integer[Any]]] = {
+    "cast to bytes": np.uint8,
+    "cast to signed bytes": np.int8,
+    "cast to integers of 16 bits": np.int16,
+    "cast to unsigned integers of 16 bits": np.uint16,
+}
 CASTS: Mapping[str, Change] = {
     "cast to integers": np.trunc,
     "rounded to integers": np.round,
-    "cast to bytes": lambda x: x.astype(np.int64).astype(np.uint8),
+    **{what: lambda x, kind=kind: x.astype(np.int64).astype(kind) for what, kind in WRAPPED.items()},
     "in half precision": lambda x: x.astype(np.float16),
     "with the bytes of each number turned": lambda x: swapped(x, x.dtype.name),
 }
@@ -36,6 +43,8 @@ CASTS: Mapping[str, Change] = {
 
 def numbers_changed(batch: Arrays, scalings: Scalings) -> Iterator[Hypothesis]:
     """Each change of each input of floats, and of all of them at once, as of a table or service between.
+
+    Integers have no scale; they may wrap in a narrow type.
 
     Args:
         batch: rows as they were sent.
@@ -51,6 +60,15 @@ def numbers_changed(batch: Arrays, scalings: Scalings) -> Iterator[Hypothesis]:
         yield from _alone_and_together("raw", undone, {alias: _back(*each) for alias, each in mine.items()})
     for what, change in CASTS.items():
         yield from _alone_and_together("cast", what, dict.fromkeys(floats, _kept_type(change)))
+    for what, kind in WRAPPED.items():
+        wide = [alias for alias, values in batch.items() if _leaves(values, kind)]
+        yield from _alone_and_together("cast", what, dict.fromkeys(wide, _kept_type(CASTS[what])))
+
+
+def _leaves(values: Array, kind: type[np.integer[Any]]) -> bool:
+    """Whether some integers have no place in ``kind``."""
+    limits = np.iinfo(kind)
+    return values.dtype.kind in "iu" and bool(((values < limits.min) | (values > limits.max)).any())
 
 
 def _alone_and_together(kind: Kind, what: str, changes: Mapping[str, Change]) -> Iterator[Hypothesis]:

@@ -2,18 +2,18 @@
 
 import itertools
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
 from unstuck.core.signatures import Tensors
 from unstuck.doctor.evidence.base import NotRun
-from unstuck.doctor.evidence.preparation import Preparation, Trial, Trials
+from unstuck.doctor.evidence.preparation import TOGETHER, Kind, Preparation, Trial, Trials
 from unstuck.doctor.evidence.profile import ProfileComparison
 from unstuck.doctor.evidence.request_facts import RequestFacts
 from unstuck.doctor.evidence.vocabulary import VocabularyProbe
 from unstuck.doctor.experiments.endpoint_answers import asks_once
-from unstuck.doctor.experiments.preparing import DECODE, SPLITS, prepared
+from unstuck.doctor.experiments.preparing import BY_VOCABULARY, DECODE, SPLITS, prepared
 from unstuck.doctor.experiments.reference import distance, known_rows_or_none, sent_rows
 from unstuck.doctor.experiments.splitting import split_rows
 from unstuck.doctor.lab import Lab, Row, spread
@@ -26,6 +26,8 @@ MOST_SECONDS = 15.0  # in all; of what the run has left, half
 MOST_ELEMENTS = 200_000  # of a call to an endpoint
 SOME = 0.05  # the share of texts written in a way that is worth undoing
 
+OF_NUMBERS: frozenset[Kind] = frozenset({"affine", "log", "exp"})
+
 Run = Callable[[Row], Tensors]
 
 
@@ -36,7 +38,8 @@ def run(lab: Lab) -> Trials:
     by, call, count = _caller(lab)
     rows = spread(sent_rows(lab), count)
     known = known_rows_or_none(lab)
-    wanted = _in_turn(_wanted(lab))
+    in_turn = _in_turn(_wanted(lab))
+    wanted = [*_together(in_turn), *((alias, each.name, {alias: each}) for alias, each in in_turn)]
     budget = _Budget(MOST_CALLS[by], min(MOST_SECONDS, lab.seconds_left() / 2))
     is_whole = known is not None and set(known[1][0]) == set(rows[0])  # a profile may leave inputs out
     with_reference = wanted and is_whole
@@ -46,15 +49,15 @@ def run(lab: Lab) -> Trials:
     trials = [ruler.trial("", "as sent", as_sent, as_sent, reference)]
     budget.spend(as_sent.rows + (reference.rows if reference else 0))
     left_out = 0
-    for alias, preparation in wanted:
+    for alias, name, changes in wanted:
         try:
-            changed = spread(list(_prepared_rows(lab, rows, alias, preparation)), count)
+            changed = spread([each for row in rows for each in _prepared_rows(lab, row, changes)], count)
         except ValueError:
             continue
         if not budget.spend(len(changed)):
             left_out += 1
             continue
-        trials.append(ruler.trial(alias, preparation.name, _Answers(call, changed), as_sent, reference))
+        trials.append(ruler.trial(alias, name, _Answers(call, changed), as_sent, reference))
     return Trials(by=by, unit=ruler.unit, trials=trials, left_out=left_out)
 
 
@@ -79,6 +82,15 @@ def _in_turn(wanted: Iterable[tuple[str, Preparation]]) -> list[tuple[str, Prepa
         by_input.setdefault(alias, []).append(preparation)
     turns = itertools.zip_longest(*([(alias, each) for each in found] for alias, found in by_input.items()))
     return [each for turn in turns for each in turn if each is not None]
+
+
+def _together(in_turn: Sequence[tuple[str, Preparation]]) -> list[tuple[str, str, dict[str, Preparation]]]:
+    """The nearest change of each input of numbers, where several are off: one put right is hidden by the others."""
+    nearest: dict[str, Preparation] = {}
+    for alias, preparation in in_turn:
+        if OF_NUMBERS.issuperset(preparation.kinds):
+            nearest.setdefault(alias, preparation)
+    return [("", TOGETHER, nearest)] if len(nearest) > 1 else []
 
 
 def _caller(lab: Lab) -> tuple[str, Run, int]:
@@ -106,7 +118,8 @@ def _wanted(lab: Lab) -> Iterator[tuple[str, Preparation]]:
             continue
         if isinstance(found, ProfileComparison):
             for each in found.inputs:
-                repairs = [fit.repair for fit in each.fits if fit.repair is not None] if each.off else []
+                off = each.off and not each.is_index
+                repairs = [fit.repair for fit in each.fits if fit.repair is not None] if off else []
                 yield from ((each.input, repair) for repair in repairs[:MOST_TRIALS])
         elif isinstance(found, VocabularyProbe):
             for tokens in found.inputs:
@@ -119,15 +132,15 @@ def _wanted(lab: Lab) -> Iterator[tuple[str, Preparation]]:
                         yield facts.input, Preparation(name=writing.name, kinds=["decode"], decode=writing.name)
 
 
-def _prepared_rows(lab: Lab, rows: Sequence[Row], alias: str, preparation: Preparation) -> Iterator[Row]:
-    spec = lab.signature.inputs[alias]
-    for row in rows:
-        if "word_pieces" in preparation.kinds:
+def _prepared_rows(lab: Lab, row: Row, changes: Mapping[str, Preparation]) -> Iterator[Row]:
+    """``row`` with some inputs prepared; several rows where its only change splits a text."""
+    for alias, preparation in changes.items():
+        if not BY_VOCABULARY.isdisjoint(preparation.kinds):
             raise ValueError("the vocabulary is not at hand")
         if not SPLITS.isdisjoint(preparation.kinds):
-            yield from split_rows(spec, row, preparation)
-        else:
-            yield {**row, alias: prepared(preparation, np.asarray(row[alias]))}
+            yield from split_rows(lab.signature.inputs[alias], row, preparation)
+            return
+    yield {**row, **{alias: prepared(each, np.asarray(row[alias])) for alias, each in changes.items()}}
 
 
 class _Answers:

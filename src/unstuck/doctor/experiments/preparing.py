@@ -5,7 +5,7 @@ import binascii
 import html
 import re
 import string
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from typing import Any, cast
 from urllib.parse import unquote_to_bytes
 
@@ -15,17 +15,23 @@ import orjson
 from unstuck.core.signatures import Tensor
 from unstuck.doctor.evidence.preparation import Preparation
 from unstuck.doctor.experiments.cleaning import CLEANINGS
+from unstuck.doctor.experiments.segmenting import segmented
 
 Numbers = "np.ndarray[Any, np.dtype[np.float64]]"
 WIDTHS = (2, 4, 8)  # bytes of a number
 SPLITS = frozenset({"split", "characters", "word_pieces"})  # they change the shape
+BY_VOCABULARY = frozenset({"segment", "word_pieces"})  # they take the vocabulary's own entries
+_ESCAPES = re.compile(r"(?:\\u[0-9a-fA-F]{4}|\\U[0-9a-fA-F]{8}|\\x[0-9a-fA-F]{2}|\\[nrt\"'\\])+")
 _PUNCTUATION = string.punctuation.encode()
 _AROUND_WORDS = re.compile(r"(?<!\S)[^\w\s]+|[^\w\s]+(?!\S)")
 _BETWEEN_WORDS = re.compile(r"[^\w\s]+|_+")
 
 
-def prepared(preparation: Preparation, values: Tensor) -> Tensor:
+def prepared(preparation: Preparation, values: Tensor, vocabulary: Set[bytes] = frozenset()) -> Tensor:
     """``values`` so prepared, in their own dtype; ``SPLITS`` are not done here, as they change the shape.
+
+    Args:
+        vocabulary: of which ``segment`` takes the words.
 
     Raises:
         ValueError: a text cannot be decoded.
@@ -33,6 +39,8 @@ def prepared(preparation: Preparation, values: Tensor) -> Tensor:
     for kind in preparation.kinds:
         if kind in _TEXT:
             values = _each(_TEXT[kind], values)
+        elif kind == "segment":
+            values = _each(lambda text: segmented(text, vocabulary), values)
         elif kind == "decode":
             values = _each(DECODE[preparation.decode], values)
         elif kind not in SPLITS:
@@ -159,6 +167,20 @@ def _bytes_repr(text: bytes) -> bytes:
     return text[2:-1].decode("unicode_escape").encode("latin-1")
 
 
+def _unescaped(text: bytes) -> bytes:
+    """Text whose letters are written out, as in the source of a program: ``\\u00e9``, ``\\xc3\\xa9``, ``\\n``."""
+    found = _ESCAPES.sub(lambda several: _letters(several[0]), text.decode())
+    return found.encode("utf-16-le", "surrogatepass").decode("utf-16-le").encode()  # joins pairs of surrogates
+
+
+def _letters(escapes: str) -> str:
+    found = escapes.encode().decode("unicode_escape")
+    try:
+        return found.encode("latin-1").decode()  # bytes of UTF-8
+    except UnicodeError:
+        return found
+
+
 def _html(text: bytes) -> bytes:
     return html.unescape(text.decode()).encode()
 
@@ -166,6 +188,7 @@ def _html(text: bytes) -> bytes:
 DECODE: Mapping[str, Callable[[bytes], bytes]] = {
     "base64": _base64,
     "hex": _unhex,
+    "escaped": _unescaped,
     "html": _html,
     "url": lambda text: unquote_to_bytes(text.replace(b"+", b" ")),
     "json": _json,

@@ -8,6 +8,7 @@ from unstuck.core.signatures import Tensor, TensorSpec
 from unstuck.doctor.evidence.base import NotRun
 from unstuck.doctor.evidence.preparation import Preparation
 from unstuck.doctor.evidence.profile import Fit, InputComparison, Numbers, PlaceComparison, ProfileComparison
+from unstuck.doctor.evidence.vocabulary import VocabularyProbe
 from unstuck.doctor.experiments.byte_order import swaps
 from unstuck.doctor.experiments.input_scaling import input_scaling
 from unstuck.doctor.experiments.naming import names_of
@@ -49,7 +50,19 @@ def run(lab: Lab) -> ProfileComparison:
         raise NotRun("no input of numbers has training data, golden rows or a scaling in the graph to compare with")
     if known is not None:
         found = _with_exchanged(found, sent, known[1])
+    ids = _looked_up(lab)
+    found = [each.model_copy(update={"is_index": each.input in ids}) for each in found]
     return ProfileComparison(signature=lab.signature.name, inputs=found)
+
+
+def _looked_up(lab: Lab) -> set[str]:
+    """The inputs whose numbers are rows of an embedding, or keys of a table."""
+    try:
+        probe = lab.find(VocabularyProbe)
+    except NotRun:
+        return set()
+    keys = {each.input for each in probe.inputs if each.known_by == "table" and not each.dtype.startswith("float")}
+    return keys | {each.input for each in probe.inputs if each.known_by == "embedding"}
 
 
 def _with_exchanged(

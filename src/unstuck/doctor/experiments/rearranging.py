@@ -32,7 +32,7 @@ def search_maps(search: Search, run: Run, group: Group, truth: Arrays, *, copies
     count = len(group.features)
     if not 3 <= count <= MAX_FEATURES:
         return
-    wrong = np.flatnonzero(search.is_wrong)
+    wrong = np.flatnonzero(search.is_off)
     kept = wrong[np.linspace(0, len(wrong) - 1, min(ROWS, len(wrong))).astype(int)]
     rows = {alias: values[kept] for alias, values in search.batch.items()}
     wanted = {alias: np.asarray(values)[kept] for alias, values in truth.items()}

@@ -19,6 +19,7 @@ from unstuck.doctor.endpoint import Answer, Endpoint
 from unstuck.doctor.evidence.base import NotRun
 from unstuck.doctor.evidence.probes import RepeatProbe, Replay
 from unstuck.doctor.experiments.comparing import Ruler, digest, is_copy, shown
+from unstuck.doctor.experiments.earlier_answers import earlier_answers
 from unstuck.doctor.experiments.endpoint_answers import answers_of, row_answers, rows_for_probes
 from unstuck.doctor.experiments.endpoint_state import serving
 from unstuck.doctor.experiments.sending import has_batch, sendables
@@ -63,7 +64,8 @@ def run(lab: Lab) -> RepeatProbe:
     if len(told) < len(inputs):
         raise NotRun("too few of the repeated calls were answered")
     history = [outputs for _, outputs in row_answers(answers_of(lab))]
-    return _read(inputs, told, history, _truths(lab, inputs), _first_truth(lab))
+    found = _read(inputs, told, history, _truths(lab, inputs), _first_truth(lab))
+    return found.model_copy(update={"first": earlier_answers(lab)})
 
 
 def _inputs(lab: Lab) -> list[Asked]:

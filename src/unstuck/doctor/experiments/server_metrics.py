@@ -87,14 +87,26 @@ def _told(page: str, samples: Iterable[Sample], model: str) -> ServerMetrics:
 
 def _same_answers(status: dict[str, Any], spec: ModelSpec, available: list[int]) -> Iterator[SameAnswer]:
     """The signatures of the version asked for, or of the newest, whose answers the server has flagged."""
-    version = spec.version if spec.version is not None else next(iter(available), None)
-    versions = _part(_part(_part(status, "models"), spec.name), "versions")
-    signatures = _part(_part(versions, str(version)), "signatures")
+    signatures = _part(_version(status, spec, available), "signatures")
     for name in signatures:
         answers = _part(_part(signatures, name), "answers")
         if answers.get("flagged") is True:
             inputs = _number(answers.get("inputs_since_change")) or 0
             yield SameAnswer(signature=name, inputs=inputs, same=str(answers.get("same", "")))
+
+
+def pipeline_of(lab: Lab) -> str:
+    """The pipeline with which the version that answers is served, as the server's ``/statusz`` says; empty for none."""
+    if lab.endpoint.address.is_grpc or not lab.find(EndpointState).is_reachable:
+        return ""
+    version = _version(_status(lab.endpoint), lab.endpoint.spec, lab.find(EndpointState).available)
+    return str(version.get("pipeline") or "")
+
+
+def _version(status: dict[str, Any], spec: ModelSpec, available: list[int]) -> dict[str, Any]:
+    """What is said of the version asked for, or of the newest."""
+    version = spec.version if spec.version is not None else next(iter(available), None)
+    return _part(_part(_part(_part(status, "models"), spec.name), "versions"), str(version))
 
 
 def _status(endpoint: Endpoint) -> dict[str, Any]:

@@ -21,9 +21,9 @@ def split_rows(
     """``row`` with the words of its texts: as one row where the input holds a list, else one row for each word.
 
     Args:
-        vocabulary: whose sub-words ``word_pieces`` takes.
+        vocabulary: whose sub-words ``word_pieces`` takes, and whose words ``segment``.
     """
-    texts = prepared(preparation, np.asarray(row[spec.alias]))
+    texts = prepared(preparation, np.asarray(row[spec.alias]), vocabulary)
     words = words_of(texts)
     if "characters" in preparation.kinds:
         words = [letter.encode() for letter in b" ".join(texts.ravel().tolist()).decode(errors="replace")]

@@ -1,6 +1,7 @@
 """Hypotheses of what happened to texts, tokens and ids on their way: tokenised otherwise, or by another vocabulary."""
 
 import html
+import json
 from collections.abc import Callable, Iterator, Mapping
 from urllib.parse import quote_from_bytes
 
@@ -52,6 +53,7 @@ def _texts(alias: str, values: Array) -> Iterator[Hypothesis]:
     yield changed("untokenised", "letter by letter", alias, each_text(_letters))
     written: dict[str, Callable[[bytes], bytes]] = {
         "as Python writes bytes, b'…'": lambda text: repr(text).encode(),
+        "escaped, as JSON in ASCII": lambda text: json.dumps(text.decode(errors="replace"))[1:-1].encode(),
         "as JSON, in quotes": lambda text: orjson.dumps(text.decode(errors="replace")),
         "escaped for a URL": lambda text: quote_from_bytes(text).encode(),
         "escaped for HTML": lambda text: html.escape(text.decode(errors="replace")).encode(),

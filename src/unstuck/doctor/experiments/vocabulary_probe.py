@@ -14,6 +14,7 @@ from unstuck.doctor.evidence.vocabulary import Shift, TokenFacts, Treatment, Voc
 from unstuck.doctor.experiments.cleaning import cleanings
 from unstuck.doctor.experiments.preparing import DECODE, SPLITS, prepared
 from unstuck.doctor.experiments.reference import known_rows_or_none, row_shape, sent_rows, values_of
+from unstuck.doctor.experiments.segmenting import are_unspaced
 from unstuck.doctor.experiments.shifting import shift_of
 from unstuck.doctor.experiments.splitting import split_rows, words_of
 from unstuck.doctor.experiments.writings import writings_of
@@ -28,7 +29,8 @@ LOOKUPS = frozenset({"LookupTableFindV2", "LookupTableFind"})
 GATHERS = frozenset({"GatherV2", "Gather", "ResourceGather"})
 _ID_OPS = frozenset({
     "Identity", "Cast", "Reshape", "ExpandDims", "Squeeze", "SelectV2", "Select", "AddV2", "Less", "StridedSlice",
-    "Slice", "StopGradient", "EnsureShape", "Pad", "PadV2", "ConcatV2", "Transpose",
+    "Slice", "StopGradient", "EnsureShape", "Pad", "PadV2", "ConcatV2", "Transpose", "Minimum", "Maximum",
+    "ClipByValue",
 })  # fmt: skip
 _STEPS: tuple[tuple[Kind, ...], ...] = (
     ("strip",), ("lowercase",), ("uppercase",), ("remove_punctuation",), ("lowercase", "remove_punctuation"),
@@ -45,6 +47,10 @@ _IN_PIECES: tuple[tuple[Kind, ...], ...] = (
     ("word_pieces",), ("lowercase", "word_pieces"), ("lowercase", "trim_punctuation", "word_pieces"),
 )  # fmt: skip
 _IN_LETTERS: tuple[tuple[Kind, ...], ...] = (("characters",), ("lowercase", "characters"))
+_IN_WORDS: tuple[tuple[Kind, ...], ...] = (
+    ("segment",), ("punctuation_to_blanks", "segment"), ("segment", "split"),
+    ("punctuation_to_blanks", "segment", "split"),
+)  # fmt: skip
 _DECODED: tuple[tuple[Kind, ...], ...] = (
     ("decode",), ("decode", "lowercase", "remove_punctuation"), ("decode", "split"),
     ("decode", "lowercase", "remove_punctuation", "split"),
@@ -262,7 +268,7 @@ def _treated(
                 for each in (
                     split_rows(spec, row, preparation, vocabulary.keys)
                     if is_split
-                    else [{**row, spec.alias: prepared(preparation, np.asarray(row[spec.alias]))}]
+                    else [{**row, spec.alias: prepared(preparation, np.asarray(row[spec.alias]), vocabulary.keys)}]
                 )
             ]
         except ValueError:  # a text cannot be decoded
@@ -282,6 +288,9 @@ def _preparations(spec: TensorSpec, vocabulary: _Vocabulary, sent: Sequence[Row]
     texts = [
         text for value in values_of(sent, spec.alias) for text in value.ravel().tolist() if isinstance(text, bytes)
     ]
+    for kinds in _IN_WORDS if are_unspaced(texts) else ():
+        name = ", ".join(kinds).replace("_", " ").replace("segment", "cut into words")
+        yield Preparation(name=name, kinds=list(kinds))
     for clean in cleanings(texts):
         for kinds in _ONCE_CLEANED:
             yield Preparation(name=", ".join((*clean, *kinds)).replace("_", " "), kinds=[*clean, *kinds])

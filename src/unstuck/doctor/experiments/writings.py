@@ -18,6 +18,7 @@ USUAL = 0.05  # a share from which it is told
 _BASE64 = re.compile(rb"(?:data:[\w/+.-]+;base64,)?[A-Za-z0-9+/_-]+={0,2}")
 _HEX = re.compile(rb"(?:0x)?(?:[0-9a-fA-F]{2})+")
 _HTML = re.compile(rb"&(?:amp|lt|gt|quot|nbsp|#\d{2,4}|#x[0-9a-fA-F]{2,4});")
+_ESCAPED = re.compile(rb"\\(?:u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|x[0-9a-fA-F]{2}|[nrt\"])")
 _URL = re.compile(rb"%[0-9a-fA-F]{2}")
 _MOJIBAKE = re.compile("[\u00c2\u00c3\u00e2][\u0080-\u00bf\u20ac\u2122\u0153\u201a-\u201e]")
 
@@ -90,6 +91,8 @@ def _encoded(text: bytes) -> tuple[str, str] | None:
 def _escaped(text: bytes) -> tuple[str, str] | None:
     if text[:1] in (b"{", b"[", b'"') and _decodes("json", text):
         return "json", "text"
+    if _ESCAPED.search(text) and _decodes("escaped", text) not in (None, text):
+        return "escaped", "text"
     if _HTML.search(text):
         return "html", "text"
     if b" " not in text and len(_URL.findall(text)) >= 1 and _decodes("url", text):

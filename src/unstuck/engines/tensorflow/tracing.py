@@ -218,8 +218,8 @@ def _variable_name(tf_graph: Any, node: str) -> str:
 
 
 def _weight(node: Any, read: Mapping[str, str]) -> str:
-    """The variable that a read reads; a large constant is a weight as well, a frozen one."""
-    if node.op in ("ReadVariableOp", "Variable", "VariableV2"):
+    """The variable that a read reads, or a handle holds, as of a gather; a large constant is a frozen weight."""
+    if node.op in ("ReadVariableOp", "VarHandleOp", "Variable", "VariableV2"):
         return read.get(node.name, "")
     if node.op == "Const":
         shape = node.attr["value"].tensor.tensor_shape

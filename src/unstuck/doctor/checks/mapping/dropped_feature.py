@@ -58,7 +58,7 @@ def dropped_feature(
 ) -> Iterator[Outcome]:
     outcomes = [*by_answers("mapping/dropped-feature", replay, golden, at_endpoint, FIX)]
     explained = any(each is not None and each.best for each in (replay, at_endpoint))
-    is_stale = repeated is not None and repeated.replays and repeated.inconsistent
+    is_stale = repeated is not None and repeated.is_stale
     if endpoint is not None and not explained and not is_stale:
         outcomes += _at_endpoint(endpoint, model, replay, at_endpoint)
     if model is not None and golden is not None and golden.wrong and golden.best is None:

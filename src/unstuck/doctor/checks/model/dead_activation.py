@@ -10,7 +10,8 @@ Why it happens
 How it decides
     The model is run alone on varied rows (training data where given, else golden rows, requests and drawn ones),
     and every tensor is watched. Back from an output that stays the same, the first tensor that does not vary though
-    its inputs do is a ReLU of only zeros, or a product with zeros that are no weights.
+    its inputs do is a ReLU of only zeros, or a product with zeros that are no weights. Where weights or a sum lose what
+    varies because a gate before them left next to nothing of it, the gate is at fault.
 
 How to fix it
     Retrain from that layer on, with a smaller learning rate, He initialisation, normalisation before it, or

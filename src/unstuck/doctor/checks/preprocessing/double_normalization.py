@@ -18,7 +18,7 @@ How to fix it
 
 When it is wrong
     Features that are small by nature, such as shares, look normalised: so a graph's statistics count only where they
-    contradict the requests in at least half of the places.
+    contradict the requests in at least half of the places. A server that normalises what clients send raw does so once.
 """
 
 from collections.abc import Iterator
@@ -31,6 +31,7 @@ from unstuck.doctor.evidence.replay import EndpointReplay
 from unstuck.doctor.evidence.request_facts import RequestFacts
 from unstuck.doctor.evidence.samples_of_requests import PIXELS, RAW_TRIALS, SENT, SIMILAR, TWICE, TWICE_BY_GRAPH
 from unstuck.doctor.evidence.scales import MATTERS, UNCOMPARED, Mismatch, mismatches
+from unstuck.doctor.evidence.server_preparation import ServerPreparation
 from unstuck.doctor.mapped import on_the_way_or_sent
 
 ON_THE_WAY = (
@@ -46,8 +47,15 @@ ON_THE_WAY = (
     )
 )  # fmt: skip
 def double_normalization(
-    replay: EndpointReplay | None, profile: ProfileComparison | None, facts: RequestFacts | None, trials: Trials | None
+    replay: EndpointReplay | None,
+    profile: ProfileComparison | None,
+    facts: RequestFacts | None,
+    trials: Trials | None,
+    server: ServerPreparation | None,
 ) -> Iterator[Outcome]:
+    if server is not None and server.prepares and server.inputs:
+        yield RuledOut(server.why, server.model_dump())
+        return
     sent = _of_requests(profile, facts, trials) if profile is not None and facts is not None else None
     yield from on_the_way_or_sent("preprocessing/double-normalization", replay, ON_THE_WAY, sent, UNCOMPARED)
 
@@ -86,9 +94,14 @@ def _outcome(each: Mismatch, facts: RequestFacts) -> Outcome:
     )  # fmt: skip
 
 
+ON_THE_SERVER = ServerPreparation(
+    inputs={"pixels": "divided by 255"}, rows=40, as_sent=0.6, prepared=0.0, correlation=1.0
+)
+
 CASES = (
     Case("pixels of 0..1 to a model of 0..255", (TWICE, SENT, RAW_TRIALS), "fault"),
     Case("standardised numbers to a Normalization layer", (TWICE_BY_GRAPH, SENT, RAW_TRIALS), "fault"),
     Case("a bit outside of training", (SIMILAR, SENT, RAW_TRIALS), "ruled-out"),
     Case("raw, not normalised twice", (PIXELS, SENT, RAW_TRIALS), "ruled-out"),
+    Case("raw, and normalised by the server", (PIXELS, SENT, RAW_TRIALS, ON_THE_SERVER), "ruled-out"),
 )

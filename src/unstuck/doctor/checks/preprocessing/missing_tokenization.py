@@ -2,7 +2,8 @@
 
 What it finds
     Texts that the model's vocabulary does not know as they are sent, and knows once they are split, in lower case,
-    without punctuation, accents or markup; raw text sent to an input of token ids.
+    without punctuation, accents or markup, or cut into words where their script has no blanks; raw text sent to an
+    input of token ids.
 
 Why it happens
     The tokenizer of training is not part of the model, and the client leaves it out.
@@ -12,7 +13,8 @@ How it decides
     vocabulary). Cases, punctuation, blanks, markup, HTML and URL escapes, accents, marks that nobody sees, and texts
     that are split, are tried alone and together. At least 80 % of the tokens are unknown as sent, and one preparation
     brings that down by half of all tokens or more; or at least 40 %, and 3 % at most after it. Training's are mostly
-    known. Sub-words are tried where the vocabulary has marked ones (##ing), characters where it has little else.
+    known. Sub-words are tried where the vocabulary has marked ones (##ing), characters where it has little else; texts
+    of scripts without blanks are cut into the vocabulary's own words, always the longest that comes next.
     With a model and an endpoint: the endpoint answers what the model gives for the texts in another case, without
     punctuation, joined or split by letters, though they are known as they are sent.
 

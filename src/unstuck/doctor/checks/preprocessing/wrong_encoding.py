@@ -11,9 +11,11 @@ How it decides
     Texts: most are written in a way in which training's are not; undone, the model accepts what it refused, knows more
     of the words, or answers otherwise. An image file that the graph decodes must begin as one. With the bytes of each
     number turned, they have training's distribution, and not as they are.
+    With a model and an endpoint: it answers what the model gives for numbers that wrap in a narrow type.
     Numbers: all of an input's, or of some of its columns, are whole where training's are not, each step is a large part
     of their deviation, and training's numbers, once cast, have the requests' distribution. Or they fill a byte, and
-    come again and again where training's hardly do: no change of scale makes that, so they were quantised.
+    come again and again where training's hardly do: no change of scale makes that, so they were quantised. Where
+    training fills 0 to 1, or -1 to 1, bytes are its raw scale: that is preprocessing/missing-normalization.
 
 How to fix it
     Send bytes as {"b64": "…"}, text as UTF-8, and numbers as training had them.

@@ -10,8 +10,9 @@ Why it happens
 How it decides
     Texts: at least 80 % are unknown as sent and 60 % after any preparation, while training's are known, or, without
     training data, while the model's answers do not differ, or 90 % are unknown and come again and again.
-    Ids: at least 5 % are beyond the embedding; or at least 80 % were never seen in training, whose own halves share
-    theirs; or a fifth are distributed otherwise, and not so once a constant is taken off each.
+    Ids: at least 5 % are beyond the embedding (half, where the graph takes such for unknown); or at least 80 % were
+    never seen in training, whose own halves share theirs; or a fifth are distributed otherwise, and not so once a
+    constant is taken off each.
     With a model and an endpoint: the endpoint answers what the model gives for ids that are shifted, or unknown.
 
 How to fix it
@@ -33,7 +34,7 @@ from unstuck.doctor.mapped import on_the_way
 ON_THE_WAY = "Give what stands before the model, or the model behind the endpoint, training's vocabulary ({what})."
 UNKNOWN, AFTER = 0.8, 0.6
 NEARLY_ALL = 0.9
-BEYOND_SHARE = 0.05
+BEYOND_SHARE, BEYOND_TAKEN = 0.05, 0.5  # of the ids: refused, or taken for unknown ones by the graph
 ENOUGH = 10  # tokens
 DEFAULTS = frozenset({"", "0", "-1"})  # alone, they are no vocabulary's: a feature that is not sent
 
@@ -69,7 +70,7 @@ def _outcome(tokens: TokenFacts, trials: Trials | None) -> Outcome | None:
     if tokens.tokens < ENOUGH or not tokens.entries:
         return None
     if tokens.known_by == "embedding" or tokens.shift is not None:
-        return _ids(tokens)
+        return _ids(tokens, trials)
     if tokens.examples and set(tokens.examples) <= DEFAULTS:
         return None
     left = min((each.unknown for each in tokens.treatments), default=tokens.unknown)
@@ -90,13 +91,14 @@ def _outcome(tokens: TokenFacts, trials: Trials | None) -> Outcome | None:
     )
 
 
-def _ids(tokens: TokenFacts) -> Outcome | None:
+def _ids(tokens: TokenFacts, trials: Trials | None) -> Outcome | None:
     if tokens.shift is not None:
         return _shifted(tokens, tokens.shift)
     unseen = tokens.unseen or 0.0
-    if tokens.unknown < BEYOND_SHARE and unseen < UNKNOWN:
+    taken = trials is not None and not trials.as_sent.failed
+    beyond = tokens.unknown >= (BEYOND_TAKEN if taken else BEYOND_SHARE)
+    if not beyond and unseen < UNKNOWN:
         return None
-    beyond = tokens.unknown >= BEYOND_SHARE
     what = (
         f"{tokens.unknown:.0%} of the ids of input {tokens.input!r} are beyond its embedding of {tokens.entries} rows"
         if beyond

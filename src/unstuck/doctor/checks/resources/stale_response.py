@@ -11,7 +11,8 @@ How it decides
     Inputs are asked again and again: in order, after a pause backwards in bodies of another form, twice in a row, and
     after a longer pause in order. It is a fault when at least two inputs are answered in two ways, one of which is what
     an input asked before had got; or when they get the local model's answer to an earlier input; or when all get that
-    to the very first one.
+    to the very first one. With the local model, the first calls tell as well: every wrong answer is exactly the one
+    that an earlier request, whose own it was, had got.
 
 How to fix it
     Key the cache on the whole body (and the path), or switch it off for POST.
@@ -25,7 +26,7 @@ When it is wrong
 from collections.abc import Iterator
 
 from unstuck.doctor.check import Case, Fault, NotTested, Outcome, RuledOut, Suspect, check
-from unstuck.doctor.evidence.probes import RepeatProbe, Replay
+from unstuck.doctor.evidence.probes import EarlierAnswers, RepeatProbe, Replay
 from unstuck.doctor.evidence.replay import EndpointReplay
 
 FEW = 2  # inputs
@@ -56,6 +57,7 @@ def stale_response(probe: RepeatProbe, replay: EndpointReplay | None) -> Iterato
                 "inconsistent": probe.inconsistent,
                 "confirmed_by_model": probe.by_truth,
                 "other_body_other_answer": probe.reframed_differs,
+                "first_calls": probe.first.model_dump() if probe.first else {},
                 "example": probe.replays[0].model_dump() if probe.replays else {},
             },
             fix=FIX,
@@ -77,6 +79,8 @@ def _confidence(probe: RepeatProbe, explained: bool) -> float:
     telling = probe.distinct >= max(3, 0.4 * probe.inputs) or not probe.at_once_differs
     if changed >= FEW and telling:
         return 0.97
+    if probe.first is not None and probe.first.proves_stale and not explained:
+        return 0.97
     if probe.constant_is_first and not probe.contradictions:
         return 0.9
     if probe.by_truth >= FEW and probe.distinct > FEW and not probe.contradictions and not explained:
@@ -85,6 +89,12 @@ def _confidence(probe: RepeatProbe, explained: bool) -> float:
 
 
 def _why(probe: RepeatProbe) -> str:
+    first = probe.first
+    if first is not None and first.proves_stale:
+        return (
+            f"{first.wrong} of the first {first.calls} calls got a wrong answer, each exactly what one of "
+            f"{first.sources} requests before had got, whose own it was."
+        )
     if not probe.replays:
         return f"All {probe.calls} calls got the model's answer to the first one that was made."
     one = probe.replays[0]
@@ -94,10 +104,14 @@ def _why(probe: RepeatProbe) -> str:
     )
 
 
-def _probe(replays: int = 0, inconsistent: int = 0, distinct: int = 8, **more: int) -> RepeatProbe:
+def _probe(replays: int = 0, inconsistent: int = 0, distinct: int = 8, **more: object) -> RepeatProbe:
     one = Replay(input="input 2", belongs_to="input 1", got="[0.1]", expected="[0.7]")
     given = {"inputs": 9, "calls": 45, "distinct": distinct, "inconsistent": inconsistent, "replays": [one] * replays}
     return RepeatProbe.model_validate(given | more)
+
+
+def _first(earlier: int) -> EarlierAnswers:
+    return EarlierAnswers(calls=48, inputs=48, kinds=47, wrong=38, earlier=earlier, sources=10, chance=1e-9)
 
 
 CASES = (
@@ -106,4 +120,6 @@ CASES = (
     Case("a random model", (_probe(0, 9, distinct=45, at_once_differs=9),), "ruled-out"),
     Case("a random model with two classes", (_probe(5, 5, distinct=2, at_once_differs=4),), "ruled-out"),
     Case("a feature that does not arrive", (_probe(3, 0, by_truth=3, contradictions=1),), "ruled-out"),
+    Case("a cache by a part of the key", (_probe(first=_first(38)),), "fault"),
+    Case("a lost feature that meets earlier answers", (_probe(first=_first(12)),), "ruled-out"),
 )
