@@ -175,7 +175,6 @@ def test_tries_again_while_the_model_is_loading(predict: Any) -> None:
         ("refused", InvalidRequest, "input must be 2-dimensional"),
         ("broken", ServerError, "out of luck"),
         ("foreign", UnreadableAnswer, "Welcome to the router"),
-        ("dropped", Unreachable, "ended before the answer came"),
         ("silent", DeadlineExceeded, "within 0.5 s"),
         ("dripping", DeadlineExceeded, "within 0.5 s"),
     ],
@@ -185,6 +184,18 @@ def test_what_goes_wrong_is_told_and_not_repeated(predict: Any, fault: str, kind
         predict(fault, timeout_s=0.5)
     assert says in str(error.value)
     assert len(Stock.seen) == 2
+
+
+def test_a_call_that_was_cut_off_is_made_once_more(predict: Any) -> None:
+    assert predict("dropped") == [2.5, 3.0]
+    assert len(Stock.seen) == 3
+
+
+@pytest.mark.parametrize(("options", "calls"), [({}, 2), ({"retries": 0}, 1)])
+def test_a_call_that_is_cut_off_again_is_not_repeated(predict: Any, options: dict[str, int], calls: int) -> None:
+    with pytest.raises(Unreachable, match="ended before the answer came"):
+        predict("dropped", 5, **options)
+    assert len(Stock.seen) == 1 + calls
 
 
 def test_metadata_status_and_a_model_that_is_not_there(stock: str) -> None:
