@@ -14,12 +14,12 @@ from tensorflow_serving.apis.prediction_service_pb2_grpc import PredictionServic
 TIMEOUT_S = 60
 CALLERS = 64
 CALLS = 192
-STEPS = 400
+STEPS = 4000  # so many that a run takes longer than calls take to come, on a busy machine too
 
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
-    """``safe``: y = 2 x, after some milliseconds; ``mixing``: besides, y has the mean of the batch added."""
+    """``safe``: y = 2 x, after tens of milliseconds; ``mixing``: besides, y has the mean of the batch added."""
     from unstuck.engines.tensorflow.runtime import tf
 
     weights = tf.constant(np.eye(64, dtype=np.float32) * 0.5)
@@ -108,7 +108,7 @@ RIGHT = [[2.0 * number, -2.0] for number in range(CALLS)]
 def test_each_of_many_calls_gets_its_own_answer_from_few_runs(server_of, front):
     server = server_of(front)
     assert ask(server, "safe") == RIGHT
-    assert runs(server, "safe") < CALLS  # how many depends on how fast they come
+    assert runs(server, "safe") < CALLS / 2
     assert merged(server, "safe") == (True, "")
 
 
