@@ -42,6 +42,8 @@ def beat() -> None:
 def answer() -> None:
     while line := lines.readline():
         message = json.loads(line)
+        if "answer" in message:
+            continue
         what = message["what"]
         (folder / f"change-{os.getpid()}").write_text(json.dumps(message["with"]))
         if what == "change" and script == "refuse":
@@ -76,5 +78,7 @@ if script == "die":
 if script == "hang":
     os.kill(os.getpid(), signal.SIGSTOP)
 if script == "change":
+    while not (folder / "go").exists():
+        time.sleep(0.01)
     say(ask="now", what="change", **{"with": {"text": "new"}})
 time.sleep(60)

@@ -126,7 +126,8 @@ def test_who_dies_while_it_loads_gives_its_turn_back(tmp_path):
 @pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_hang_is_noticed_within_two_seconds(tmp_path, caplog, workers):
     run = Run(tmp_path, "hang", "serve", workers=workers)
-    run.until(lambda: len(run.hellos(1)) == 2 and run.serving(workers))
+    numbers = range(1, workers + 1)
+    run.until(lambda: all(len(run.hellos(number)) == 2 for number in numbers) and run.serving(workers))
     hung = [each for each in caplog.records if "did not answer for 1.5 s, and was killed" in each.message]
     assert len(hung) == workers
     assert all(float(each.message.split("served for ")[1].split(" s")[0]) <= NOTICED_S + TICK_S for each in hung)
@@ -150,12 +151,13 @@ def test_a_worker_that_cannot_be_set_up_again_does_not_end_the_others(tmp_path):
 def test_what_a_worker_asks_for_is_put_into_force_in_all_and_in_later_ones(tmp_path):
     run = Run(tmp_path, "change", "serve")
 
-    def kill() -> Any:
-        worker = run.supervisor._workers[1]
-        worker.process.send_signal(signal.SIGKILL)
-        return _until(lambda: len(run.hellos(2)) == 2 and run.serving())
+    async def change_and_kill() -> None:
+        (tmp_path / "go").touch()  # both serve: one that had yet to begin would be greeted with the change
+        await _until(lambda: len(list(tmp_path.glob("change-*"))) == 2)
+        run.supervisor._workers[1].process.send_signal(signal.SIGKILL)
+        await _until(lambda: len(run.hellos(2)) == 2 and run.serving())
 
-    run.until(lambda: run.serving() and len(list(tmp_path.glob("change-*"))) == 2, kill)
+    run.until(run.serving, change_and_kill)
     assert [json.loads(each.read_text()) for each in tmp_path.glob("change-*")] == [{"text": "new"}] * 2
     assert run.hellos(2)[1]["configuration"] == {"text": "new"}
 
