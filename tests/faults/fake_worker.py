@@ -19,8 +19,13 @@ connection = socket.socket(fileno=int(os.environ["UNSTUCK_WORKER"]))
 lines = connection.makefile("rb")
 hello = json.loads(lines.readline())["with"]
 run = len(list(folder.glob(f"{hello['number']}-*")))
-(folder / f"{hello['number']}-{run}-{os.getpid()}").write_text(json.dumps(hello))
 script = scripts[min(run, len(scripts) - 1)]
+
+
+def note(name: str, text: str) -> None:
+    """Writes a file that is never seen half written."""
+    (folder / f".{name}").write_text(text)
+    (folder / f".{name}").rename(folder / name)
 
 
 def say(**message: object) -> None:
@@ -45,7 +50,7 @@ def answer() -> None:
         if "answer" in message:
             continue
         what = message["what"]
-        (folder / f"change-{os.getpid()}").write_text(json.dumps(message["with"]))
+        note(f"change-{os.getpid()}", json.dumps(message["with"]))
         if what == "change" and script == "refuse":
             say(
                 answer=message["ask"],
@@ -56,15 +61,16 @@ def answer() -> None:
     os._exit(9)  # the supervisor is gone
 
 
+note(f"{hello['number']}-{run}-{os.getpid()}", json.dumps(hello))
 if script == "misconfigured":
     print("unstuck serve: There is no folder x.", file=sys.stderr)
     sys.exit(1)
 ask("load")
-(folder / f"loading-{os.getpid()}").write_text(str(time.monotonic()))
+note(f"loading-{os.getpid()}", str(time.monotonic()))
 if script == "die loading":
     os.kill(os.getpid(), signal.SIGSEGV)
 time.sleep(0.1)
-(folder / f"loaded-{os.getpid()}").write_text(str(time.monotonic()))
+note(f"loaded-{os.getpid()}", str(time.monotonic()))
 say(tell="loaded", **{"with": None})
 ask("serve")
 signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
