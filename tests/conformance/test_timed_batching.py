@@ -146,13 +146,13 @@ def test_a_call_larger_than_a_batch_is_refused(batched, rows):
 
 
 def test_a_large_call_is_split_where_that_is_on(batched):
-    splitting = {"max_execution_batch_size": 2000, "enable_large_batch_splitting": True}
+    splitting = {"max_execution_batch_size": 2000, "enable_large_batch_splitting": True, "num_batch_threads": 1}
     client = batched("batch", max_batch_size=5000, batch_timeout_micros=1000, **splitting)
     numbers = list(range(4500))
     outputs = client.answer([[number, 1] for number in numbers])
     assert outputs["y"] == [number + 1 for number in numbers]
     assert outputs["rows"] == [2000] * 4000 + [500] * 500
-    assert set(outputs["run"]) == {1, 2, 3}
+    assert set(outputs["run"]) == {1, 2, 3}  # one thread: two that count at once may read the same number
 
 
 def test_a_full_queue_refuses_further_calls(batched):
