@@ -29,6 +29,8 @@ _NAMED_ROW = re.compile(rb"\[\s*" + _NAME)
 _ROW_HEAD = re.compile(rb'\s*\{\s*"instances"\s*:\s*\[\s*\[')
 _ROW_TAIL = re.compile(rb"\]\s*\]\s*\}\s*")
 _LAST_ROW = re.compile(rb"\}\s*\]\Z")
+KEPT_BYTES = 4 << 20  # of a text; the parser that has read it is kept, with six times as much memory
+_spare_parsers: list[simdjson.Parser] = []  # one at most: a parser is busy for a moment only
 _NOT_SKELETON = b"0123456789.eE+- \t\r\n"
 
 
@@ -56,8 +58,7 @@ class DenseBody:
             return None
         integral = dtype.kind in "iu"
         try:
-            array: Any = simdjson.Parser().parse(self.text)
-            buffer: bytes = array.as_buffer(of_type="i" if integral else "d")
+            buffer = _read(self.text, "i" if integral else "d")
         except (ValueError, TypeError, RuntimeError):  # simdjson has no class of its own for what it cannot read
             return None
         flat = np.frombuffer(buffer, np.int64 if integral else np.float64)
@@ -127,6 +128,20 @@ def _rows_named(name: bytes, text: bytes) -> list[bytes] | None:
     rows = re.split(rb'\}\s*,\s*\{\s*"' + re.escape(name) + rb'"\s*:', text[: last.start()])
     skeleton = rows[0].translate(None, _NOT_SKELETON)
     return rows if all(row.translate(None, _NOT_SKELETON) == skeleton for row in rows[1:]) else None
+
+
+def _read(text: bytes, of_type: str) -> bytes:
+    """The numbers of ``text``, one after the other. Memory that is new costs more than reading into it."""
+    try:
+        parser = _spare_parsers.pop()
+    except IndexError:
+        parser = simdjson.Parser()
+    array: Any = parser.parse(text)
+    buffer: bytes = array.as_buffer(of_type=of_type)
+    del array  # as long as it lives, its parser reads nothing else
+    if not _spare_parsers and len(text) <= KEPT_BYTES:
+        _spare_parsers.append(parser)
+    return buffer
 
 
 @lru_cache(maxsize=128)

@@ -6,7 +6,7 @@ from fakes import JSON_DTYPES, signature, spec
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from unstuck.codecs import predict_json
+from unstuck.codecs import json_dense, predict_json
 from unstuck.codecs.json_dense import recognise
 from unstuck.core.dtypes import DOUBLE, FLOAT, INT32, INT64, UINT64
 from unstuck.errors import UnstuckError
@@ -170,6 +170,22 @@ def test_leaves_numbers_that_the_dtype_cannot_hold(text, dtype):
     body = f'{{"instances": [1, {text}]}}'.encode()
     assert dense(body, dtype) is None
     assert general(body, dtype) is None
+
+
+def test_what_was_read_before_stays_and_what_cannot_be_read_spoils_nothing():
+    first = recognise(b'{"instances": [[1.5, 2]]}').numbers(np.dtype(np.float64))
+    assert recognise(b'{"instances": [[1.5, 2e, 3]]}').numbers(np.dtype(np.float64)) is None
+    second = recognise(b'{"instances": [[3, 4.5]]}').numbers(np.dtype(np.float64))
+    assert [first.tolist(), second.tolist()] == [[[1.5, 2]], [[3, 4.5]]]
+
+
+def test_the_memory_of_a_large_text_is_not_kept(monkeypatch):
+    monkeypatch.setattr(json_dense, "KEPT_BYTES", 8)
+    monkeypatch.setattr(json_dense, "_spare_parsers", kept := [])
+    dense(b'{"instances": [1,2,3,4]}', FLOAT)
+    assert not kept
+    dense(b'{"instances": [1,2]}', FLOAT)
+    assert len(kept) == 1
 
 
 def test_an_image_keeps_its_pixels():

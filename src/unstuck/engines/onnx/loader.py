@@ -1,15 +1,18 @@
 """Loads an ONNX model into a session of its own."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 from unstuck.core import dtypes
+from unstuck.core.cpus import usable_cpus
 from unstuck.core.servables import Loader
 from unstuck.engines.onnx import graph, model_file
 from unstuck.engines.onnx.runtime import ERRORS, new_session, ort
 from unstuck.engines.onnx.servable import OnnxServable, reason
 from unstuck.errors import LoadFailed
-from unstuck.proto.wire.onnx_pb2 import ModelProto
+
+NARROW_BYTES = 64 << 20  # of a model; a second session has weights of its own
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +39,8 @@ class OnnxLoader(Loader):
         kinds = {spec.dtype for spec in (*signature.inputs.values(), *signature.outputs.values())}
         if {dtypes.STRING, dtypes.BFLOAT16} <= kinds:
             raise LoadFailed(f"{self._path} has strings and bfloat16, which ONNX Runtime cannot pass in one call.")
-        self._check_external_files(model)
+        external = graph.external_files(model)
+        self._check_external_files(external)
         for name, kind in graph.not_tensors(model).items():
             log.warning(
                 "%s: the output %r is %s and left out of answers. %s", self._path, name, kind, graph.ZIPMAP_HINT
@@ -45,13 +49,14 @@ class OnnxLoader(Loader):
         del model  # it may be as large as the file
         try:
             session = new_session(self._path)
+            narrow = new_session(self._path, threads=1) if self._has_narrow(external) else None
         except ERRORS as error:
             said = reason(error)
             raise LoadFailed(
                 f"{self._path} cannot be loaded by ONNX Runtime {ort.__version__}: {said}",
                 hint=next((hint for words, hint in _HINTS.items() if words in said), ""),
             ) from error
-        self._servable = OnnxServable(session, signature, stateless=stateless)
+        self._servable = OnnxServable(session, signature, stateless=stateless, narrow=narrow)
         return self._servable
 
     def unload(self) -> None:
@@ -59,8 +64,12 @@ class OnnxLoader(Loader):
             self._servable.close()
             self._servable = None
 
-    def _check_external_files(self, model: ModelProto) -> None:
-        missing = [name for name in graph.external_files(model) if not (self._path.parent / name).is_file()]
+    def _has_narrow(self, external: Sequence[str]) -> bool:
+        files = [self._path, *(self._path.parent / name for name in external)]
+        return usable_cpus() > 1 and sum(file.stat().st_size for file in files) <= NARROW_BYTES
+
+    def _check_external_files(self, external: Sequence[str]) -> None:
+        missing = [name for name in external if not (self._path.parent / name).is_file()]
         if missing:
             raise LoadFailed(
                 f"{self._path} keeps its weights in {', '.join(missing)}, which is not in {self._path.parent}.",

@@ -22,9 +22,11 @@ _ONLY_FATAL = 4  # what it would log to stderr is in our own messages
 BFLOAT16 = 16  # onnx.TensorProto.BFLOAT16
 
 
-def new_session(path: Path) -> Any:
-    """A session on the CPU that runs one operator at a time, on every CPU that this process may use."""
-    return _session(str(path), _options())
+def new_session(path: Path, threads: int = 0) -> Any:
+    """A session that runs one operator at a time, in ``threads`` threads: 0 for every CPU that this process may use."""
+    options = _options()
+    options.intra_op_num_threads = threads or usable_cpus()
+    return _session(str(path), options)
 
 
 def watching_session(model: bytes, folder: Path) -> Any:

@@ -9,6 +9,7 @@ import ml_dtypes
 import numpy as np
 
 from unstuck.core import dtypes
+from unstuck.core.cpus import usable_cpus
 from unstuck.core.dtypes import DType
 from unstuck.core.servables import Servable
 from unstuck.core.signatures import Signature, Tensor, Tensors, show_shape
@@ -26,8 +27,20 @@ class OnnxServable(Servable):
     ONNX's strings are UTF-8 text, and ONNX Runtime passes nothing else through Python: other bytes are refused.
     """
 
-    def __init__(self, session: Any, signature: Signature, *, stateless: bool) -> None:
+    def __init__(self, session: Any, signature: Signature, *, stateless: bool, narrow: Any = None) -> None:
+        """Answers by ``session``.
+
+        Args:
+            session: of ONNX Runtime.
+            signature: the only one.
+            stateless: whether a run depends on its inputs alone.
+            narrow: a session of the same model whose runs take one CPU each, for while there are as many as CPUs:
+                threads that share operators then only wait for each other.
+        """
         self._session: Any = session
+        self._narrow: Any = narrow
+        self._cpus = usable_cpus()
+        self._running: list[None] = []  # one a run; its length is the one counter that needs no lock
         self._signatures = {signature.name: signature}
         self._stateless = frozenset(self._signatures if stateless else ())
         self._options = run_options()
@@ -62,13 +75,20 @@ class OnnxServable(Servable):
 
     def close(self) -> None:
         """Gives the session's memory back once the runs in flight have ended."""
-        self._session = None
+        self._session = self._narrow = None
 
     def _run(self, names: Sequence[str], feeds: Tensors) -> list[Tensor]:
-        if not self._by_ort_values:
-            return [np.asarray(each) for each in self._session.run(names, feeds, self._options)]
-        values = {alias: _ort_value(array) for alias, array in feeds.items()}
-        return [_array(each) for each in self._session.run_with_ort_values(names, values, self._options)]
+        self._running.append(None)
+        try:
+            session: Any = self._session
+            if self._narrow is not None and len(self._running) >= self._cpus:
+                session = self._narrow
+            if not self._by_ort_values:
+                return [np.asarray(each) for each in session.run(names, feeds, self._options)]
+            values = {alias: _ort_value(array) for alias, array in feeds.items()}
+            return [_array(each) for each in session.run_with_ort_values(names, values, self._options)]
+        finally:
+            self._running.pop()
 
 
 def reason(error: Exception) -> str:
