@@ -53,16 +53,27 @@ class ServerProcess:
                     found.append(int(folder.name))
         return found
 
+    def pause(self) -> None:
+        """Stops all of its processes where they are, until ``resume``: some servers compute for nobody."""
+        self._send_to_all(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._send_to_all(signal.SIGCONT)
+
+    def _send_to_all(self, number: signal.Signals) -> None:
+        for pid in self.pids():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+
     def stop(self) -> None:
         """SIGTERM for the first process, SIGKILL for whatever is left of it after a while."""
+        self.resume()
         if not self.has_ended:
             self._root.send_signal(signal.SIGTERM)
         deadline = time.monotonic() + STOP_TIMEOUT_S
-        while left := self.pids():
+        while self.pids():
             if time.monotonic() > deadline:
-                for pid in left:  # again and again: some are started anew by others
-                    with contextlib.suppress(ProcessLookupError):
-                        os.kill(pid, signal.SIGKILL)
+                self._send_to_all(signal.SIGKILL)  # again and again: some are started anew by others
             self._root.poll()
             time.sleep(0.2)
         self._root.wait()
