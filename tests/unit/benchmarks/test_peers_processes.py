@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.peers import processes
 from benchmarks.peers.processes import ServerProcess
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="all of it is in /proc")
@@ -12,7 +13,8 @@ TIMEOUT_S = 30
 
 
 @pytest.fixture
-def server(tmp_path):
+def server(tmp_path, monkeypatch):
+    monkeypatch.setattr(processes, "STOP_TIMEOUT_S", 0.1)
     process = ServerProcess([sys.executable, "-c", SCRIPT], tmp_path, {}, tmp_path / "log")
     _until(lambda: len(process.pids()) == 2)
     yield process
