@@ -10,7 +10,6 @@ takes the general way.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from math import prod
 from typing import Any
 
@@ -31,6 +30,8 @@ _ROW_TAIL = re.compile(rb"\]\s*\]\s*\}\s*")
 _LAST_ROW = re.compile(rb"\}\s*\]\Z")
 KEPT_BYTES = 4 << 20  # of a text; the parser that has read it is kept, with six times as much memory
 _spare_parsers: list[simdjson.Parser] = []  # one at most: a parser is busy for a moment only
+KEPT_SKELETONS, KEPT_SKELETON_BYTES = 64, 256 << 10  # 16 MiB at most; that of an image of 224×224×3 has 251,331 bytes
+_shapes: dict[int, tuple[bytes, tuple[int, ...]]] = {}  # the latest skeleton of each length, and its shape
 _NOT_SKELETON = b"0123456789.eE+- \t\r\n"
 
 
@@ -87,7 +88,7 @@ def recognise(body: bytes) -> DenseBody | None:
     if tail is None or (head["before"] is not None and tail["after"] is not None):
         return None
     text = body[start:end] if rows is None else b"[%b]" % b",".join(rows)
-    shape = _regular_shape(text.translate(None, _NOT_SKELETON))
+    shape = _shape_of(text.translate(None, _NOT_SKELETON))
     if shape is None:
         return None
     try:
@@ -114,7 +115,7 @@ def recognise_single_rows(bodies: Sequence[bytes]) -> DenseBody | None:
     if joined.count(cut) != len(bodies) - 1 or not joined.endswith(end):
         return None
     text = b"[[%b]]" % joined[len(start) : -len(end)].replace(cut, b"],[")
-    shape = _remembered_shape(text.translate(None, _NOT_SKELETON))
+    shape = _shape_of(text.translate(None, _NOT_SKELETON))
     if shape is None or len(shape) != 2 or shape[0] != len(bodies):
         return None
     return DenseBody("instances", "", None, shape, text)
@@ -144,10 +145,17 @@ def _read(text: bytes, of_type: str) -> bytes:
     return buffer
 
 
-@lru_cache(maxsize=128)
-def _remembered_shape(skeleton: bytes) -> tuple[int, ...] | None:
-    """For small bodies: those of one model have few skeletons, and looking one up costs a tenth of reading it."""
-    return _regular_shape(skeleton)
+def _shape_of(skeleton: bytes) -> tuple[int, ...] | None:
+    """As ``_regular_shape``; the bodies of one model have few skeletons, and comparing costs a tenth of reading."""
+    known, shape = _shapes.get(len(skeleton), (b"", None))
+    if known == skeleton:
+        return shape
+    shape = _regular_shape(skeleton)
+    if shape is not None and len(skeleton) <= KEPT_SKELETON_BYTES:
+        if len(_shapes) >= KEPT_SKELETONS:
+            _shapes.clear()
+        _shapes[len(skeleton)] = skeleton, shape
+    return shape
 
 
 def _regular_shape(skeleton: bytes) -> tuple[int, ...] | None:

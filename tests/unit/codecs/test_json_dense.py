@@ -179,6 +179,19 @@ def test_what_was_read_before_stays_and_what_cannot_be_read_spoils_nothing():
     assert [first.tolist(), second.tolist()] == [[[1.5, 2]], [[3, 4.5]]]
 
 
+def test_an_array_is_not_taken_for_another_of_its_length(monkeypatch):
+    monkeypatch.setattr(json_dense, "KEPT_SKELETONS", 2)
+    monkeypatch.setattr(json_dense, "_shapes", known := {})
+    wide, square, ragged = b"[[1,2,3],[4,5,6]]", b"[[1,2],[3,4],[5]]", b"[[1,2,3,4],[5,6]]"
+    for _ in range(2):
+        assert recognise(b'{"instances": %b}' % wide).shape == (2, 3)
+        assert recognise(b'{"instances": %b}' % square) is None
+        assert recognise(b'{"instances": %b}' % ragged) is None
+    for rows in range(1, 6):
+        assert recognise(b'{"instances": [%b]}' % b",".join([b"[1]"] * rows)).shape == (rows, 1)
+        assert len(known) <= 2
+
+
 def test_the_memory_of_a_large_text_is_not_kept(monkeypatch):
     monkeypatch.setattr(json_dense, "KEPT_BYTES", 8)
     monkeypatch.setattr(json_dense, "_spare_parsers", kept := [])
