@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from unstuck.core.servables import Loader, Servable
 from unstuck.core.signatures import Signature
-from unstuck.engines.tensorflow import graph, meta_graph, ops, pipeline, sessions
+from unstuck.engines.tensorflow import graph, meta_graph, ops, pipeline, sessions, stray_variables
 from unstuck.engines.tensorflow.files import ASSETS, Files
 from unstuck.engines.tensorflow.runtime import close, first_lines, tf
 from unstuck.engines.tensorflow.servable import SavedModelServable
@@ -46,13 +46,14 @@ class SavedModelLoader(Loader):
         try:
             with session.graph.as_default():
                 tf.compat.v1.saved_model.loader.load(session, list(self._engine.tags), str(self._path))
+                stray_variables.restore(session, exported, self._path)
                 stateless = graph.stateless_signatures(exported)
                 file = self._pipeline_file()
                 if file is None:
                     servable = SavedModelServable(session, signatures, stateless, pool)
                 else:
                     servable = _with_pipeline(file, session, signatures, stateless, pool, self._path / ASSETS)
-        except PipelineError:
+        except (PipelineError, LoadFailed):
             close(session)
             raise
         except Exception as error:

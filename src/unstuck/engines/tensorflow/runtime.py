@@ -43,6 +43,7 @@ with _without_banners(), warnings.catch_warnings():
     import tensorflow as _tensorflow
     from tensorflow.core.protobuf import config_pb2 as _config
     from tensorflow.core.protobuf import meta_graph_pb2 as _meta_graph
+    from tensorflow.core.protobuf import trackable_object_graph_pb2 as _trackable_object_graph
     from tensorflow.python.framework import op_def_registry as _ops
     from tensorflow.python.framework import ops as _graphs
     from tensorflow.python.grappler import tf_optimizer as _optimizer
@@ -63,6 +64,7 @@ op_def_registry: Any = _ops
 loader_impl: Any = _loader
 meta_graph_pb2: Any = _meta_graph
 tf_optimizer: Any = _optimizer
+trackable_object_graph_pb2: Any = _trackable_object_graph
 
 
 def first_lines(error: BaseException) -> str:

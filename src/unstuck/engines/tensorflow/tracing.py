@@ -12,7 +12,7 @@ import numpy as np
 
 from unstuck.core.signatures import Signature, Tensor, Tensors
 from unstuck.core.tracing import TableContents, Traceable, TracedGraph, TracedNode
-from unstuck.engines.tensorflow import graph, meta_graph, ops
+from unstuck.engines.tensorflow import graph, meta_graph, ops, stray_variables
 from unstuck.engines.tensorflow.bake import rewrite
 from unstuck.engines.tensorflow.files import ASSETS, Files
 from unstuck.engines.tensorflow.inlining import inlined
@@ -52,6 +52,7 @@ class TracedSavedModel(Traceable):
         try:
             with self._session.graph.as_default():
                 tf.compat.v1.saved_model.loader.load(self._session, list(tags), str(version_path))
+                stray_variables.restore(self._session, self._exported, version_path)
             beside = version_path / PLACE
             if file := pipeline_file or (beside if beside.is_file() else None):
                 self._wrap(read_pipeline(file), file.parent)
