@@ -2,11 +2,10 @@
 
 from types import SimpleNamespace
 
+import keras
 import numpy as np
 import pytest
-
-tf = pytest.importorskip("tensorflow")
-keras = pytest.importorskip("keras", minversion="3")
+import tensorflow as tf
 
 from unstuck.engines.tensorflow import ENGINE, stray_variables
 from unstuck.engines.tensorflow.tracing import TracedSavedModel
@@ -64,6 +63,6 @@ def test_it_can_be_traced(saved, model):
 @pytest.mark.parametrize("keys", [[], ["one", "other"]])
 def test_a_variable_without_its_one_value_is_no_servable_model(saved, monkeypatch, keys):
     monkeypatch.setattr(stray_variables, "_keys_by_name", lambda _: SimpleNamespace(get=lambda *_: keys))
-    with pytest.raises(LoadFailed, match="reads variables that it does not restore: .*dense.*kernel") as refused:
+    with pytest.raises(LoadFailed, match=r"reads variables that it does not restore: .*dense.*kernel") as refused:
         ENGINE.loader(saved).load()
     assert "model.export(path)" in refused.value.hint

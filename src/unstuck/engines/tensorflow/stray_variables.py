@@ -1,8 +1,8 @@
 """Variables that a SavedModel's signatures read, and that its own restore leaves out.
 
-``tf.saved_model.save`` of a Keras 3 model, or of a ``tf.Module`` that holds one, writes such files: TensorFlow Serving loads
-them, and every call fails with "Could not find variable" (keras-team/keras#19274, tensorflow/serving#2250). Their values
-are in the checkpoint all the same, each with the variable's name.
+``tf.saved_model.save`` of a Keras 3 model, or of a ``tf.Module`` that holds one, writes such files: TensorFlow Serving
+loads them, and every call fails with "Could not find variable" (keras-team/keras#19274, tensorflow/serving#2250). Their
+values are in the checkpoint all the same, each with the variable's name.
 """
 
 from collections import defaultdict
