@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from unstuck import engines
+from unstuck.config.batching_parameters import IN_VERSION, read_batching_parameters
 from unstuck.config.model_config_file import CheckedConfig, check, read_text
 from unstuck.config.text_proto import Mistake
 from unstuck.core.locations import RemotePath
@@ -80,6 +81,16 @@ def _problems(model: ModelConfig, installed: Sequence[Engine]) -> Iterator[str]:
             yield f"{_place(each)} has no saved_model.pb, model.onnx or model.tflite."
         elif not engines.is_called(engine, model.platform):
             yield f"model_platform is {model.platform!r}, but {_place(each)} is of the platform {engine.platform!r}."
+        if isinstance(each, VersionPath) and (file := each.path / IN_VERSION).is_file():
+            yield from _batching_problem(file)
+
+
+def _batching_problem(file: Path) -> Iterator[str]:
+    """What --enable_per_model_batching_parameters=true would refuse the version for."""
+    try:
+        read_batching_parameters(file)
+    except SetupError as error:
+        yield str(error)
 
 
 def _chosen(model: ModelConfig, installed: Sequence[Engine]) -> Sequence[AnyVersion]:

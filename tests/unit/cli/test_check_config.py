@@ -63,6 +63,16 @@ def test_everything_that_is_wrong_on_disk_is_told_with_its_line(folder, capsys):
     ]
 
 
+def test_a_version_s_own_batching_parameters_are_read(folder, capsys):
+    file = models(folder, 'name: "a" base_path: "@/a" model_version_policy { all {} }')
+    parameters = folder / "a" / "1" / "batching_params.pbtxt"
+    parameters.write_text("max_batch_size { value: 8 }")
+    assert check_config.run([file]) == 0
+    parameters.write_text("\nmax_batch_size { value: 0 }")
+    assert check_config.run([file]) == 1
+    assert f"{file}:2: Model 'a': {parameters}, line 2: max_batch_size" in capsys.readouterr().err
+
+
 def test_mistakes_of_the_text_come_first(folder, capsys):
     file = models(folder, 'nme: "a" base_path: "@/none"', 'name: "b" base_path: "b"')
     assert check_config.run([file]) == 1
