@@ -1,7 +1,6 @@
 """What the proof says of real SavedModels, and that those which pass it answer the same alone and in batches."""
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -9,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from unstuck.batching.continuous import ContinuousBatches
+from unstuck.batching.fair import FairThreads
 from unstuck.batching.proof import draw, examine
 from unstuck.engines.tensorflow import ENGINE
 from unstuck.inference.placement import Placement
@@ -185,7 +185,7 @@ def test_batched_is_unbatched(model, rows_of_calls, seed, cpus):
     (spec,) = signature.inputs.values()
     calls = [PreparedCall(model, signature, {spec.alias: draw(spec, rows, random)}, []) for rows in rows_of_calls]
     answers = Answers(len(calls))
-    with ThreadPoolExecutor(2) as workers:
+    with FairThreads(2) as workers:
         batches = ContinuousBatches(WaitingCalls(Placement()).run, workers, cpus=cpus)
         for number in random.permutation(len(calls)).tolist():
             call = WaitingCall(calls[number], lambda outputs: outputs, lambda: True, answers, number)

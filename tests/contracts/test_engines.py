@@ -308,5 +308,5 @@ def test_onnx_says_how_to_install_its_runtime(tmp_path, monkeypatch):
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(SetupError) as caught:
-        ONNX.loader(tmp_path / "model.onnx")
+        ONNX.loader(tmp_path / "model.onnx").load()
     assert caught.value.hint == 'Run: pip install "unstuck[onnx]"'

@@ -17,7 +17,7 @@ def test_unloading_frees_the_graph_and_the_session_at_once(tmp_path, model):
     servable = loader.load()
     if model == "half_plus_two":
         servable.run(servable.signatures["serving_default"], {"x": np.ones((1, 1), np.float32)})
-    session = loader._session
+    session = loader._made._session
     operations = session.graph.get_operations()
     held = [weakref.ref(session), *(weakref.ref(each) for each in operations)]
     del operations

@@ -196,7 +196,7 @@ def test_how_to_install_its_runtime_is_said(tmp_path, monkeypatch):
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "ai_edge_litert", None)
     with pytest.raises(SetupError) as caught:
-        ENGINE.loader(tmp_path / "model.tflite")
+        ENGINE.loader(tmp_path / "model.tflite").load()
     assert caught.value.hint == 'Run: pip install "unstuck[tflite]"'
 
 

@@ -8,8 +8,8 @@ from unstuck.core import cgroups
 
 def cpu_limit() -> float | None:
     """The CPUs that it is bound to, or its container's quota where that is less; None where the system says nothing."""
-    bound = [float(_bound())] if hasattr(os, "sched_getaffinity") else []
-    return min([*bound, *cgroups.cpu_quotas()], default=None)
+    bound = bound_cpus()
+    return min([*([] if bound is None else [float(bound)]), *cgroups.cpu_quotas()], default=None)
 
 
 def usable_cpus() -> int:
@@ -17,5 +17,6 @@ def usable_cpus() -> int:
     return max(math.ceil(cpu_limit() or os.cpu_count() or 1), 1)
 
 
-def _bound() -> int:
-    return len(os.sched_getaffinity(0))
+def bound_cpus() -> int | None:
+    """The CPUs that this process is bound to, which are all of the machine's by default."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None

@@ -52,6 +52,14 @@ class Loader(Protocol):
 
     def unload(self) -> None: ...
 
+    def estimate(self) -> int | None:
+        """The most bytes of memory that ``load`` and a first call will take; None where nothing is known.
+
+        With what the framework takes for itself where it is not imported yet; to be called before ``load``, which it
+        neither imports nor reads much for.
+        """
+        return None
+
 
 class Engine(Protocol):
     """A framework that can serve a version folder. Importing it must not import the framework."""

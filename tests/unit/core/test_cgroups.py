@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from unstuck.core import cgroups, process
-from unstuck.core.cgroups import Memory, cpu_quotas, memories
+from unstuck.core.cgroups import Memory, Pressure, cpu_quotas, memories, memory_pressure, oom_kills, oom_kills_all
 from unstuck.core.cpus import cpu_limit, usable_cpus
 from unstuck.core.process import Limits, free_bytes, limits
 
@@ -95,7 +95,7 @@ def test_memory_of_version_1(system):
     files = {"memory/memory.limit_in_bytes": str((1 << 63) - 4096), "memory/docker/a1/memory.limit_in_bytes": "1000"}
     folder = system(V1, {**files, "memory/docker/a1/memory.usage_in_bytes": "2000"})
     (folder / "meminfo").write_text("")
-    assert list(memories()) == [Memory(1000, 2000)]
+    assert list(memories()) == [Memory(1000, 2000, 1)]
     assert free_bytes() == 0
 
 
@@ -103,3 +103,75 @@ def test_free_memory_without_limits_is_the_machines(system):
     assert free_bytes() is None
     (system(V2, {}) / "meminfo").write_text("MemTotal: 9 kB\nMemAvailable: 2 kB\n")
     assert free_bytes() == 2048
+
+
+@pytest.mark.parametrize(
+    ("membership", "files"),
+    [
+        pytest.param(V2, {"app/memory.events": "low 0\noom 4\noom_kill 3", "memory.events": "oom_kill 9"}, id="v2"),
+        pytest.param(
+            V1,
+            {"memory/docker/a1/memory.oom_control": "oom_kill_disable 0\nunder_oom 0\noom_kill 3"},
+            id="v1",
+        ),
+    ],
+)
+def test_how_many_were_killed_for_memory(membership, files, system):
+    assert oom_kills() == 0
+    system(membership, files)
+    assert oom_kills() == 3
+
+
+@pytest.mark.parametrize(
+    ("membership", "prefix", "files"),
+    [
+        (V2, "", {"app/memory.max": "1000", "app/memory.current": "900"}),
+        (
+            V1,
+            "total_",
+            {"memory/docker/a1/memory.limit_in_bytes": "1000", "memory/docker/a1/memory.usage_in_bytes": "900"},
+        ),
+    ],
+    ids=["v2", "v1"],
+)
+def test_files_can_be_dropped_but_for_a_part_of_those_that_are_mapped(membership, prefix, files, system):
+    folder = next(iter(files)).rpartition("/")[0]
+    mapped = "file_mapped" if membership == V2 else "total_mapped_file"
+    stat = f"{prefix}inactive_file 200\n{prefix}active_file 300\n{mapped} 400"
+    system(membership, {**files, f"{folder}/memory.stat": stat})
+    (memory,) = memories()
+    assert (memory.limit, memory.used) == (1000, 900 - 500 + 100)
+
+
+STALLS = "some avg10=12.50 avg60=1.00 avg300=0.10 total=123\nfull avg10=3.25 avg60=0.00 avg300=0.00 total=7"
+
+
+@pytest.mark.parametrize(
+    ("membership", "files", "pressure"),
+    [
+        pytest.param(V2, {"app/memory.pressure": STALLS}, Pressure(12.5, 3.25), id="v2"),
+        pytest.param(V1, {"../pressure": STALLS}, Pressure(12.5, 3.25), id="v1, the machine's"),
+        pytest.param(V2, {"app/memory.pressure": STALLS.splitlines()[0]}, Pressure(12.5, 0.0), id="without full"),
+        pytest.param(V2, {"app/memory.pressure": "nonsense"}, None, id="nonsense"),
+        pytest.param(V2, {}, None, id="nothing is said"),
+    ],
+)
+def test_memory_pressure(membership, files, pressure, system, tmp_path, monkeypatch):
+    monkeypatch.setattr(cgroups, "MACHINES_PRESSURE", tmp_path / "pressure")
+    (tmp_path / "cgroup").mkdir()
+    system(membership, files)
+    assert memory_pressure() == pressure
+
+
+@pytest.mark.parametrize(
+    ("files", "all_die"),
+    [
+        ({}, False),
+        ({"app/memory.oom.group": "0"}, False),
+        ({"app/memory.oom.group": "1"}, True),
+        ({"app/memory.oom.group": "0", "memory.oom.group": "1"}, True),
+    ],
+)
+def test_whether_one_that_is_killed_takes_the_others_with_it(files, all_die, system):
+    system(V2, files)
+    assert oom_kills_all() is all_die

@@ -1,10 +1,12 @@
 """ONNX models, run by ONNX Runtime."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from unstuck.core.inspection import Inspection
 from unstuck.core.servables import Loader
+from unstuck.engines.deferred import DeferredLoader
 from unstuck.errors import SetupError
 
 PLATFORM = "onnx"
@@ -29,17 +31,27 @@ class OnnxEngine:
         return inspect(version_path)
 
     def loader(self, version_path: Path) -> Loader:
-        """Raises SetupError when ONNX Runtime is not installed, with the command that installs it."""
-        try:
-            from unstuck.engines.onnx.loader import OnnxLoader
-        except ModuleNotFoundError as error:
-            if error.name is None or error.name.split(".")[0] != "onnxruntime":
-                raise
-            raise SetupError(
-                f"{version_path} is an ONNX model, and ONNX Runtime is not installed.",
-                hint='Run: pip install "unstuck[onnx]"',
-            ) from None
-        return OnnxLoader(version_path)
+        """Its ``load`` raises SetupError when ONNX Runtime is not installed, with the command that installs it."""
+        return DeferredLoader(partial(_loader, version_path), partial(_estimate, version_path))
+
+
+def _loader(version_path: Path) -> Loader:
+    try:
+        from unstuck.engines.onnx.loader import OnnxLoader
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] != "onnxruntime":
+            raise
+        raise SetupError(
+            f"{version_path} is an ONNX model, and ONNX Runtime is not installed.",
+            hint='Run: pip install "unstuck[onnx]"',
+        ) from None
+    return OnnxLoader(version_path)
+
+
+def _estimate(version_path: Path) -> int | None:
+    from unstuck.engines.onnx.estimate import estimate
+
+    return estimate(version_path)
 
 
 def model_file(version_path: Path) -> Path:

@@ -2,17 +2,16 @@
 
 import logging
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from unstuck.core import dtypes
 from unstuck.core.cpus import usable_cpus
 from unstuck.core.servables import Loader
 from unstuck.engines.onnx import graph, model_file
+from unstuck.engines.onnx.estimate import NARROW_BYTES
 from unstuck.engines.onnx.runtime import ERRORS, new_session, ort
 from unstuck.engines.onnx.servable import OnnxServable, reason
 from unstuck.errors import LoadFailed
-
-NARROW_BYTES = 64 << 20  # of a model; a second session has weights of its own
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +68,12 @@ class OnnxLoader(Loader):
         return usable_cpus() > 1 and sum(file.stat().st_size for file in files) <= NARROW_BYTES
 
     def _check_external_files(self, external: Sequence[str]) -> None:
+        for name in external:
+            if PurePath(name).is_absolute() or ".." in PurePath(name).parts:
+                raise LoadFailed(
+                    f"{self._path} says that its weights are in {name}, which is outside of its folder.",
+                    hint="Save it with its weights beside it: a model reads no other files of the server's machine.",
+                )
         missing = [name for name in external if not (self._path.parent / name).is_file()]
         if missing:
             raise LoadFailed(

@@ -3,12 +3,14 @@
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unstuck.core.cpus import usable_cpus
 from unstuck.core.inspection import Inspection
 from unstuck.core.servables import Loader
+from unstuck.engines.deferred import DeferredLoader
 from unstuck.engines.tensorflow import first_session
 from unstuck.errors import SetupError
 
@@ -48,12 +50,14 @@ class TensorFlowEngine:
         op_libraries: modules or ``.so`` files that register custom ops, loaded before a model that needs them.
         pipeline_file: prepares the model's inputs; where None, the one in its version's folder if there is one.
         session: how TensorFlow runs it; the process's first model decides of what is for all together.
+        allow_unsafe_ops: load models that do more than compute: see ``unsafe``.
     """
 
     tags: tuple[str, ...] = ("serve",)
     op_libraries: tuple[str, ...] = ()
     pipeline_file: Path | None = None
     session: SessionOptions = field(default_factory=SessionOptions)
+    allow_unsafe_ops: bool = False
 
     @property
     def platform(self) -> str:
@@ -68,13 +72,22 @@ class TensorFlowEngine:
         return inspect(version_path, self.tags)
 
     def loader(self, version_path: Path) -> Loader:
-        """Raises SetupError when TensorFlow is not installed, with the command that installs it."""
+        """Its ``load`` raises SetupError when TensorFlow is not installed, with the command that installs it."""
         first_session.intra_op_threads = self.session.intra_op_threads or usable_cpus()
         first_session.inter_op_threads = usable_cpus()  # calls that ask for more have a pool of their own
         first_session.gpu_memory_fraction = self.session.gpu_memory_fraction
+        return DeferredLoader(partial(self._loader, version_path), partial(_estimate, version_path))
+
+    def _loader(self, version_path: Path) -> Loader:
         with _needed(f"{version_path} is a TensorFlow SavedModel"):
             from unstuck.engines.tensorflow.loader import SavedModelLoader
         return SavedModelLoader(version_path, self)
+
+
+def _estimate(version_path: Path) -> int | None:
+    from unstuck.engines.tensorflow.estimate import estimate
+
+    return estimate(version_path)
 
 
 def compile_stage(

@@ -12,28 +12,12 @@ from unstuck.core.inspection import Asset, Inspection, OpCount
 from unstuck.engines.tensorflow.meta_graph import Reach, all_nodes, signatures_of
 from unstuck.engines.tensorflow.preprocessing import steps
 from unstuck.engines.tensorflow.tables import tables
+from unstuck.engines.tensorflow.unsafe import INIT_SIGNATURE, UNSAFE, unsafe_nodes
 from unstuck.errors import LoadFailed
 from unstuck.proto.wire.saved_model_pb2 import MetaGraphDef, SavedModel
 
-INIT_SIGNATURE = "__saved_model_init_op"
-
-# What an op can do beside computing, as `saved_model_cli scan` and TensorFlow's security guide name it.
-_FILES = "reads files of the server's machine"
-_WRITES = "writes files on the server's machine"
-_PYTHON = "calls Python of the process that exported the model, and fails in any other"
-# fmt: off
-UNSAFE = {
-    "ReadFile": _FILES, "MatchingFiles": _FILES, "WholeFileReader": _FILES, "WholeFileReaderV2": _FILES,
-    "TextLineReaderV2": _FILES, "TFRecordReaderV2": _FILES, "TextLineDataset": _FILES, "TFRecordDataset": _FILES,
-    "FixedLengthRecordDatasetV2": _FILES, "WriteFile": _WRITES, "DebugIdentityV2": _WRITES,
-    "PyFunc": _PYTHON, "PyFuncStateless": _PYTHON, "EagerPyFunc": _PYTHON,
-    "PrintV2": "writes to the server's standard error", "Print": "writes to the server's standard error",
-    "RemoteCall": "runs functions on other machines", "Send": "sends tensors to other machines",
-    "Recv": "waits for tensors of other machines",
-}
-# fmt: on
-# Every export has these for its own saving; they are unsafe where a signature runs them.
-UNSAFE_IF_RUN = {"SaveV2": _WRITES, "MergeV2Checkpoints": _WRITES, "RestoreV2": _FILES, "SaveSlices": _WRITES}
+SAVERS = frozenset({"SaveV2", "MergeV2Checkpoints", "Save", "SaveSlices"})  # which nearly every export has for itself
+PRINTS = frozenset({"Print", "PrintV2"})
 
 
 def inspect(version_path: Path, tags: Sequence[str]) -> Inspection:
@@ -112,10 +96,17 @@ def _assets(version_path: Path) -> list[Asset]:
 
 
 def _ops(meta_graph: MetaGraphDef, run: Mapping[tuple[str, str], Any], functions: Mapping[str, Any]) -> list[OpCount]:
+    refused = {each.op: f"{each.why}; only served with --allow_unsafe_ops" for each in unsafe_nodes(meta_graph)}
     counts = Counter(str(node.op) for node in run.values() if node.op not in functions)
-    found = [OpCount(op, count, (UNSAFE | UNSAFE_IF_RUN).get(op, "")) for op, count in counts.most_common()]
-    elsewhere = Counter(node.op for node in all_nodes(meta_graph.graph_def) if node.op in UNSAFE)
-    for op, count in (elsewhere - counts).most_common():
-        if op not in counts:
+    found = [OpCount(op, count, refused.get(op, _said(op))) for op, count in counts.most_common()]
+    elsewhere = Counter(str(node.op) for node in all_nodes(meta_graph.graph_def) if node.op not in counts)
+    for op, count in elsewhere.most_common():
+        if op in refused:
+            found.append(OpCount(op, count, refused[op]))
+        elif op in UNSAFE and op not in SAVERS:
             found.append(OpCount(op, count, f"{UNSAFE[op]}; no signature runs it"))
     return found
+
+
+def _said(op: str) -> str:
+    return "writes to the server's standard error" if op in PRINTS else ""

@@ -6,15 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 from unstuck.core.servables import Loader, Servable
 from unstuck.core.signatures import Signature
-from unstuck.engines.tensorflow import graph, meta_graph, ops, pipeline, sessions, stray_variables
+from unstuck.engines.tensorflow import graph, meta_graph, ops, pipeline, sessions, stray_variables, unsafe
 from unstuck.engines.tensorflow.files import ASSETS, Files
 from unstuck.engines.tensorflow.runtime import close, first_lines, tf
 from unstuck.engines.tensorflow.servable import SavedModelServable
 from unstuck.errors import LoadFailed
 from unstuck.pipeline import PLACE
-from unstuck.pipeline.checks import UNPREPARED
+from unstuck.pipeline.checks import UNPREPARED, check_without_functions
 from unstuck.pipeline.document import PipelineError, read_pipeline
 from unstuck.pipeline.prepared import with_python
+from unstuck.pipeline.schema import Pipeline
 
 if TYPE_CHECKING:
     from unstuck.engines.tensorflow import TensorFlowEngine
@@ -40,9 +41,12 @@ class SavedModelLoader(Loader):
 
     def load(self) -> Servable:
         exported = graph.read_meta_graph(self._path, self._engine.tags)
+        if not self._engine.allow_unsafe_ops:
+            unsafe.check(exported, self._path)
         signatures = meta_graph.signatures_of(exported)
         ops.ensure_registered(meta_graph.op_names(exported), self._engine.op_libraries)
         session, pool = sessions.new_session(self._engine.session)
+        may_call_python = self._engine.allow_unsafe_ops or self._engine.pipeline_file is not None
         try:
             with session.graph.as_default():
                 tf.compat.v1.saved_model.loader.load(session, list(self._engine.tags), str(self._path))
@@ -52,7 +56,11 @@ class SavedModelLoader(Loader):
                 if file is None:
                     servable = SavedModelServable(session, signatures, stateless, pool)
                 else:
-                    servable = _with_pipeline(file, session, signatures, stateless, pool, self._path / ASSETS)
+                    declared = read_pipeline(file)
+                    if not may_call_python:
+                        check_without_functions(declared, file)
+                    files = Files(file.parent, self._path / ASSETS)
+                    servable = _with_pipeline(declared, files, session, signatures, stateless, pool)
         except (PipelineError, LoadFailed):
             close(session)
             raise
@@ -76,10 +84,14 @@ class SavedModelLoader(Loader):
 
 
 def _with_pipeline(
-    file: Path, session: Any, signatures: Mapping[str, Signature], stateless: frozenset[str], pool: int, assets: Path
+    declared: Pipeline,
+    files: Files,
+    session: Any,
+    signatures: Mapping[str, Signature],
+    stateless: frozenset[str],
+    pool: int,
 ) -> Servable:
-    declared = read_pipeline(file)
-    signatures, initializers = pipeline.wrap(session, signatures, declared, Files(file.parent, assets))
+    signatures, initializers = pipeline.wrap(session, signatures, declared, files)
     session.run(initializers)
     stateless |= {name for name in signatures if name.removesuffix(UNPREPARED) in stateless}
-    return with_python(SavedModelServable(session, signatures, stateless, pool), declared, file.parent)
+    return with_python(SavedModelServable(session, signatures, stateless, pool), declared, files.folder)

@@ -3,7 +3,7 @@
 A meta graph is TensorFlow's message or ours (``unstuck.proto.wire.saved_model_pb2``), which have the same fields.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from unstuck.core import dtypes
@@ -69,8 +69,13 @@ class Reach:
 
     def nodes(self, signature: Any) -> dict[tuple[str, str], Any]:
         """The nodes by their function's name (empty for the graph itself) and their own."""
-        names = [node_name(info.name) for info in signature.outputs.values()]
-        seen = {node_name(info.name) for info in signature.inputs.values()}  # what is fed does not run
+        fed = [info.name for info in signature.inputs.values()]
+        return self.nodes_of([info.name for info in signature.outputs.values()], fed)
+
+    def nodes_of(self, fetched: Iterable[str], fed: Iterable[str] = ()) -> dict[tuple[str, str], Any]:
+        """The same for the tensors or nodes ``fetched``."""
+        names = [node_name(tensor) for tensor in fetched]
+        seen = {node_name(tensor) for tensor in fed}  # what is fed does not run
         called: set[str] = set()
         found: dict[tuple[str, str], Any] = {}
         while names:
@@ -83,12 +88,25 @@ class Reach:
             self._add(node, found, called)
         return found
 
-    def _add(self, node: Any, found: dict[tuple[str, str], Any], called: set[str]) -> None:
-        queue = [("", node)]
+    def nodes_in(self, functions: Iterable[str]) -> dict[tuple[str, str], Any]:
+        """The same for whole functions."""
+        found: dict[tuple[str, str], Any] = {}
+        called = set(functions)
+        for function in list(called):
+            for node in self.functions[function].node_def:
+                self._add(node, found, called, function)
+        return found
+
+    def calls(self, node: Any) -> set[str]:
+        """The functions that ``node`` names."""
+        return {node.op, *_functions_named(node)} & self.functions.keys()
+
+    def _add(self, node: Any, found: dict[tuple[str, str], Any], called: set[str], body: str = "") -> None:
+        queue = [(body, node)]
         while queue:
             body, each = queue.pop()
             found[body, each.name] = each
-            for function in {each.op, *_functions_named(each)} & self.functions.keys() - called:
+            for function in self.calls(each) - called:
                 called.add(function)
                 queue.extend((function, inner) for inner in self.functions[function].node_def)
 

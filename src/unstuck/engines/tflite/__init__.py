@@ -3,11 +3,13 @@
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from unstuck.core.cpus import usable_cpus
 from unstuck.core.inspection import Inspection
 from unstuck.core.servables import Loader
+from unstuck.engines.deferred import DeferredLoader
 from unstuck.errors import SetupError
 
 PLATFORM = "tflite"
@@ -39,10 +41,19 @@ class TfLiteEngine:
             return inspect(version_path)
 
     def loader(self, version_path: Path) -> Loader:
-        """Raises SetupError when LiteRT is not installed, with the command that installs it."""
+        """Its ``load`` raises SetupError when LiteRT is not installed, with the command that installs it."""
+        return DeferredLoader(partial(self._loader, version_path), partial(_estimate, version_path))
+
+    def _loader(self, version_path: Path) -> Loader:
         with _needed(version_path):
             from unstuck.engines.tflite.loader import TfLiteLoader
         return TfLiteLoader(version_path, self.interpreters)
+
+
+def _estimate(version_path: Path) -> int | None:
+    from unstuck.engines.tflite.estimate import estimate
+
+    return estimate(version_path)
 
 
 def model_file(version_path: Path) -> Path:

@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Sequence
+from mmap import mmap
 
 ERRORS = (struct.error, IndexError, ValueError, TypeError)  # what reading a file that is cut off raises
 
@@ -9,7 +10,7 @@ ERRORS = (struct.error, IndexError, ValueError, TypeError)  # what reading a fil
 class Table:
     """One table in ``data``; what it refers to is read when it is asked for."""
 
-    def __init__(self, data: bytes, at: int) -> None:
+    def __init__(self, data: bytes | mmap, at: int) -> None:
         self.data = data
         self._at = at
         self._fields = at - self._read("i", at)  # a table of their places, which tables of one kind share
@@ -75,6 +76,6 @@ class Table:
         return int(struct.unpack_from(f"<{kind}", self.data, at)[0])
 
 
-def root(data: bytes) -> Table:
+def root(data: bytes | mmap) -> Table:
     """The table that a file begins with."""
     return Table(data, struct.unpack_from("<I", data)[0])

@@ -143,8 +143,7 @@ def read_model(path: Path) -> Model:
         raise LoadFailed(f"{path} is not a TensorFlow Lite model: the file is empty, or of another format.")
     try:
         model = flatbuffer.root(data)
-        codes = [_op(each) for each in model.tables(1)]
-        subgraphs = [_subgraph(each, codes) for each in model.tables(2)]
+        subgraphs = subgraphs_of(model)
         entries = _declared(model, subgraphs) or _native(model, subgraphs)
         own = bool(entries)
         if not own and subgraphs:
@@ -158,6 +157,12 @@ def read_model(path: Path) -> Model:
         _check(path, entry)
     by_name = {entry.signature.name: entry for entry in sorted(entries, key=lambda each: each.signature.name)}
     return Model(description, subgraphs, by_name, own)
+
+
+def subgraphs_of(model: Table) -> list[Subgraph]:
+    """The graphs of a file's root table. Raises one of ``flatbuffer.ERRORS`` where the file is cut off."""
+    codes = [_op(each) for each in model.tables(1)]
+    return [_subgraph(each, codes) for each in model.tables(2)]
 
 
 def op_counts(model: Model) -> Counter[str]:
