@@ -6,7 +6,7 @@ from typing import Any
 
 from unstuck.errors import ModelsUnavailable, NotReady, UnstuckError
 from unstuck.supervisor import messages
-from unstuck.supervisor.messages import Configuration, Told
+from unstuck.supervisor.messages import Configuration, OperatorsWish, Told
 from unstuck.supervisor.worker import Worker
 
 IN_FORCE = ModelsUnavailable.__name__  # the error of a change that was made: a new model cannot be loaded
@@ -19,11 +19,13 @@ class SharedConfiguration:
     Attributes:
         current: what is in force.
         generation: how often it was changed.
+        quarantines: what operators have taken out of service, by model and version.
     """
 
     def __init__(self, first: Configuration, workers: Callable[[], Sequence[Worker]]) -> None:
         self.current = first
         self.generation = 0
+        self.quarantines: dict[tuple[str, int], OperatorsWish] = {}
         self._workers = workers
         self._changing = asyncio.Lock()
 
@@ -50,6 +52,26 @@ class SharedConfiguration:
             if problems:
                 raise _saying_who(problems, len(workers))
 
+    async def quarantine(self, wish: OperatorsWish) -> None:
+        """Has a version taken out of service, or back into it, by every worker that takes calls; others do so before.
+
+        Raises:
+            Told: a worker could not. The others have done it.
+        """
+        async with self._changing:
+            key = wish["model"], wish["version"]
+            if wish["reason"] is None:
+                self.quarantines.pop(key, None)
+            else:
+                self.quarantines[key] = wish
+            workers = [each for each in self._workers() if each.listens]
+            outcomes = dict(
+                zip(workers, await asyncio.gather(*(_ask(each, "quarantine", [wish]) for each in workers)), strict=True)
+            )
+            failed = {worker: error for worker, error in outcomes.items() if error and error.kind != GONE}
+            if failed:
+                raise _saying_who(failed, len(workers))
+
     async def admit(self, worker: Worker) -> None:
         """Lets ``worker`` take calls, once it has what is in force. Raises Told: it refuses that."""
         async with self._changing:
@@ -58,6 +80,10 @@ class SharedConfiguration:
                 if error and error.kind != IN_FORCE:
                     raise error
                 worker.generation = self.generation
+            if self.quarantines:
+                error = await _ask(worker, "quarantine", list(self.quarantines.values()))
+                if error:
+                    raise error
             worker.listens = True
 
     async def _set_back(self, worker: Worker) -> None:
@@ -68,10 +94,15 @@ class SharedConfiguration:
 
 async def _change(worker: Worker, new: Configuration) -> Told | None:
     """Why it could not be changed; None where it was."""
+    return await _ask(worker, "change", new)
+
+
+async def _ask(worker: Worker, what: str, value: object) -> Told | None:
+    """Why it could not be done; None where it was."""
     try:
         if worker.process is None:
             raise messages.gone()
-        await worker.process.ask("change", new)
+        await worker.process.ask(what, value)
     except Told as error:
         return error
     except UnstuckError as error:

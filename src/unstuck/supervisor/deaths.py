@@ -1,12 +1,10 @@
 """How a worker ended, in words."""
 
 import signal
-from pathlib import Path
 
 from unstuck.core.process import limits
 
 MEBIBYTE = 1 << 20
-EVENTS = Path("/sys/fs/cgroup/memory.events")  # of version 2, as a container sees its own
 _MEANINGS = {
     signal.SIGSEGV: "a native crash: an op or a library used memory that is not its own",
     signal.SIGBUS: "a native crash, or a file that a model maps into memory was cut while it served",
@@ -41,12 +39,3 @@ def _killed(oom_kills: int) -> str:
     allowed = limits().memory_bytes
     limit = f"; the container's limit is {allowed / MEBIBYTE:,.0f} MiB" if allowed else ""
     return f"as memory ran out{limit}" if oom_kills > 0 else f"by somebody, or by the system as memory ran out{limit}"
-
-
-def oom_kills() -> int:
-    """How many processes of this container were ever killed for memory; 0 where the system does not say."""
-    try:
-        lines = EVENTS.read_text().splitlines()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)

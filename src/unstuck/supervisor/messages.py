@@ -17,6 +17,7 @@ from unstuck.errors import Code, NotReady, UnstuckError
 from unstuck.monitor.families import Family, Sample
 
 Message = dict[str, Any]
+OperatorsWish = dict[str, Any]  # "model", "version", and "reason": why it is to be in quarantine; None where it is not
 Configuration = dict[str, str]  # {}: that of the command line; {"text"}: of a file; {"models"}: of a reload
 
 LONGEST_LINE = 256 << 20  # of metrics and statuses, which are far shorter

@@ -5,7 +5,12 @@ from collections.abc import Iterable, Sequence
 from unstuck.monitor.families import Family, Sample
 
 WORKER = "worker"  # the label of what is one process's own
-ADDED_UP = {"unstuck_requests_in_flight"}  # gauges that are; of others the largest tells most
+ADDED_UP = {  # gauges that are; of others the largest tells most
+    "unstuck_requests_in_flight",
+    "unstuck_admitted_requests",
+    "unstuck_admitted_bytes",
+    "unstuck_admission_limit",
+}
 
 Cell = tuple[str, tuple[tuple[str, str], ...]]
 

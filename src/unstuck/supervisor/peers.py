@@ -9,7 +9,7 @@ from unstuck.core.models import ModelConfig
 from unstuck.monitor.families import Family
 from unstuck.supervisor import messages
 from unstuck.supervisor.link import Link
-from unstuck.supervisor.messages import Configuration
+from unstuck.supervisor.messages import Configuration, OperatorsWish
 from unstuck.supervisor.process import WORKER
 from unstuck.supervisor.turns import LoadTurn
 
@@ -46,12 +46,14 @@ class ConnectedPeers:
         families: Callable[[], Sequence[Family]],
         document: Callable[[], Mapping[str, Any]],
         change: Callable[[Configuration], None],
+        quarantine: Callable[[Sequence[OperatorsWish]], None],
     ) -> None:
-        """What this worker says of itself: its metrics, its status; and how its configuration changes."""
+        """What this worker says of itself: its metrics, its status; and how it does what operators wish."""
         self._answers = {
             "metrics": lambda _: messages.families_as_json(families()),
             "status": lambda _: document(),
             "change": change,
+            "quarantine": quarantine,
         }
 
     def start(self, lost: Callable[[], None]) -> None:
@@ -68,6 +70,10 @@ class ConnectedPeers:
     def reload(self, models: Sequence[ModelConfig]) -> None:
         """Serves these and no others, in every worker. Raises UnstuckError, as ``Catalogue.reload`` does."""
         self._link.ask("change", {"models": messages.models_as_text(models)})
+
+    def quarantine(self, wish: OperatorsWish) -> None:
+        """Has a version taken out of service, or back into it, in every worker. Raises UnstuckError."""
+        self._link.ask("quarantine", wish)
 
     def models_in(self, configuration: Configuration) -> Sequence[ModelConfig]:
         """Those of a reload."""

@@ -5,7 +5,6 @@ import itertools
 import json
 import os
 import socket
-import sys
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
@@ -142,11 +141,3 @@ class WorkerProcess:
             text = line.decode(errors="replace").rstrip("\n")
             self.last_words.append(text[:MOST_CHARACTERS])
             self._on_line(text)
-
-
-def write_line(text: str) -> None:
-    """To stderr, which a terminal may have closed."""
-    try:
-        print(text, file=sys.stderr, flush=True)
-    except OSError:
-        return

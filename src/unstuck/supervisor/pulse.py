@@ -4,9 +4,10 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from unstuck.supervisor.watch import IDLE_SHARE, TICK_S, usage
+from unstuck.supervisor.silence import TICK_S, Silence, usage_of_thread
 
 Tell = Callable[[str, object], None]
 Batches = Callable[[], Mapping[int, int]]
@@ -45,7 +46,7 @@ class Pulse:
     def beat(self) -> None:
         """Says how the threads are, and asks the loop for a turn."""
         progress = {self._loop_thread: self._turns, **self._batches()}
-        self._last = {thread: _seen(thread, count, self._last.get(thread)) for thread, count in progress.items()}
+        self._last = {thread: self._seen(thread, count) for thread, count in progress.items()}
         self._tell("beat", self.stuck())
         if self._turns % 2 == 0:
             self._turns += 1
@@ -54,29 +55,26 @@ class Pulse:
     def _turned(self) -> None:
         self._turns += 1
 
+    def _seen(self, thread: int, count: int) -> "_Seen":
+        before = self._last.get(thread)
+        if before is None or before.count != count or not before.silence:
+            return _Seen(count, Silence(usage_of_thread(thread)) if count % 2 else None)
+        before.silence.look(usage_of_thread(thread))
+        return before
+
     def stuck(self) -> dict[str, Any] | None:
-        """Which thread has not got on for longest, and whether it does nothing meanwhile; None while all do."""
-        thread, seen = max(self._last.items(), key=lambda item: item[1].beats)
-        if not seen.beats:
+        """Which thread has not got on for longest, and whether that is a hang; None while all do."""
+        silent = [(thread, each.silence) for thread, each in self._last.items() if each.silence and each.silence.for_s]
+        if not silent:
             return None
-        silent_s = seen.beats * TICK_S
+        thread, silence = max(silent, key=lambda each: each[1].for_s)
         what = "the event loop" if thread == self._loop_thread else "the thread of gRPC"
-        return {"what": what, "for_s": silent_s, "is_idle": _cpu_s(thread) - seen.cpu_s <= IDLE_SHARE * silent_s}
+        return {"what": what, "for_s": silence.for_s, "is_hang": silence.is_hang()}
 
 
+@dataclass(frozen=True, slots=True)
 class _Seen:
-    """A thread at one of its counts: for how many beats, and its CPU time at the first of them."""
+    """A thread at one of its counts; ``silence`` is None where that is one at which it has nothing to do."""
 
-    def __init__(self, count: int, cpu_s: float, beats: int) -> None:
-        self.count, self.cpu_s, self.beats = count, cpu_s, beats
-
-
-def _seen(thread: int, count: int, before: _Seen | None) -> _Seen:
-    """Counted in beats, not read from a clock: a machine may sleep, and a process be stopped."""
-    if before is not None and before.count == count and count % 2:
-        return _Seen(count, before.cpu_s, before.beats + 1)
-    return _Seen(count, _cpu_s(thread), 0)
-
-
-def _cpu_s(thread: int) -> float:
-    return usage("self", thread).cpu_s
+    count: int
+    silence: Silence | None

@@ -35,9 +35,21 @@ def _model(models: Mapping[int, Document]) -> dict[str, Any]:
     numbers = sorted({version for each in models.values() for version in each["versions"]}, key=int)
     return {
         **first,
+        "admission": _admission([each["admission"] for each in models.values() if each["admission"]]),
         "problem": next((each["problem"] for each in models.values() if each["problem"]), ""),
         "versions": {number: _version(_having(models, "versions", number)) for number in numbers},
     }
+
+
+def _admission(gates: Sequence[Document]) -> Document | None:
+    """What all workers have in flight together, may have, and refused; limited as where it is limited most."""
+    if not gates:
+        return None
+    worst = next((each for each in gates if each["limited_by"] != "requests"), gates[0])
+    added = {name: sum(each[name] for each in gates) for name in ("in_flight", "bytes_in_flight", "limit")}
+    refused = {reason: sum(each["refused"][reason] for each in gates) for reason in worst["refused"]}
+    wait_s = max(each["expected_wait_s"] for each in gates)
+    return {**added, "limited_by": worst["limited_by"], "expected_wait_s": wait_s, "refused": refused}
 
 
 def _version(versions: Mapping[int, Document]) -> dict[str, Any]:

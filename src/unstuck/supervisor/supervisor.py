@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import signal
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,15 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from unstuck.config.model_config_file import read_text
+from unstuck.core.cgroups import oom_kills
 from unstuck.errors import NotReady, UnstuckError
 from unstuck.monitor.families import Family
-from unstuck.monitor.log_lines import console
+from unstuck.monitor.line_writer import writer_to
+from unstuck.monitor.log_lines import console, missing_as_json
 from unstuck.supervisor import deaths, messages, metrics, status
 from unstuck.supervisor.configuration import SharedConfiguration
 from unstuck.supervisor.messages import Configuration
-from unstuck.supervisor.process import WorkerProcess, write_line
+from unstuck.supervisor.process import WorkerProcess
+from unstuck.supervisor.silence import HANG_S, TICK_S
 from unstuck.supervisor.turns import Turns
-from unstuck.supervisor.watch import HANG_S, TICK_S
 from unstuck.supervisor.worker import Worker, as_time, own_memory
 
 SAME_SIGNAL_S = 0.5
@@ -109,7 +112,7 @@ class Supervisor:
         if worker is not self._workers[0]:
             await self._unless_stopped(self._has_served.wait())
         while not self._stop.is_set():
-            oom_kills = deaths.oom_kills()
+            killed_before = oom_kills()
             process = WorkerProcess(_Ears(self, worker), lambda line: self._pass_on(worker, line))
             try:
                 await process.start(self._plan.command)
@@ -121,7 +124,7 @@ class Supervisor:
             if self._stop.is_set():  # it came while the process began, and was sent to those that there were
                 process.send_signal(signal.SIGTERM)
             code = await process.until_ends()
-            died = deaths.in_words(code, worker.why_killed, deaths.oom_kills() - oom_kills)
+            died = deaths.in_words(code, worker.why_killed, oom_kills() - killed_before)
             await self._bury(worker, process.pid, code, died)
 
     def _greet(self, worker: Worker, process: WorkerProcess) -> None:
@@ -174,19 +177,22 @@ class Supervisor:
         while True:
             await asyncio.sleep(TICK_S)
             for worker in self._workers:
-                if worker.watch is None or worker.why_killed or self._turns.holder is worker:
+                if worker.watch is None or worker.why_killed:
                     continue
-                if why := worker.watch.look():
+                if why := worker.watch.look(is_loading=self._turns.holder is worker):
                     worker.kill(why)
                 if worker.watch.silent_s < HANG_S:
                     said.discard(worker.number)
                 elif worker.number not in said:
                     said.add(worker.number)
-                    what = "is killed" if why else "computes, and is given some time"
+                    what = "is killed" if why else "works, or waits for a CPU or a disk, and is given some time"
                     events.warning("Worker %d does not answer; it %s.", worker.number, what)
 
     def _pass_on(self, worker: Worker, line: str) -> None:
-        write_line(f"worker {worker.number}: {line}" if self._plan.has_plain_log else line)
+        if self._plan.has_plain_log:
+            writer_to(sys.stderr).write(f"worker {worker.number}: {line}")
+        else:
+            writer_to(sys.stderr).write(line, missing_as_json)
 
     # What workers say and ask.
 
@@ -212,6 +218,8 @@ class Supervisor:
             return await self._configuration.admit(worker)
         if what == "change":
             return await self._configuration.change(value)
+        if what == "quarantine":
+            return await self._configuration.quarantine(value)
         return await (self._metrics() if what == "metrics" else self._document())
 
     async def _metrics(self) -> list[Any]:

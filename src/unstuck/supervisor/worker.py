@@ -11,7 +11,8 @@ from unstuck.monitor.families import Family
 from unstuck.supervisor.backoff import Backoff
 from unstuck.supervisor.memory import memory_of
 from unstuck.supervisor.process import WorkerProcess
-from unstuck.supervisor.watch import Watch, usage
+from unstuck.supervisor.silence import usage_of_process
+from unstuck.supervisor.watch import Watch
 
 State = Literal["waiting", "loading", "serving"]
 
@@ -61,7 +62,7 @@ class Worker:
         """It has loaded and listens; from now on it must not be silent."""
         assert self.process is not None
         pid = self.process.pid
-        self.watch, self.serving_since = Watch(lambda: usage(pid)), time.monotonic()
+        self.watch, self.serving_since = Watch(lambda: usage_of_process(pid)), time.monotonic()
         self._come_into("serving")
 
     def ended(self, died: str) -> float:

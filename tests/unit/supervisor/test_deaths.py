@@ -35,10 +35,3 @@ def test_what_may_have_killed_it(monkeypatch, oom_kills, limit, said):
 
 def test_what_we_killed_it_for():
     assert deaths.in_words(-signal.SIGKILL, "did not answer for 1.5 s", 0) == "did not answer for 1.5 s, and was killed"
-
-
-def test_how_many_were_killed_for_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr(deaths, "EVENTS", tmp_path / "memory.events")
-    assert deaths.oom_kills() == 0
-    (tmp_path / "memory.events").write_text("low 0\noom 4\noom_kill 3\n")
-    assert deaths.oom_kills() == 3

@@ -3,7 +3,7 @@ import time
 from typing import Any
 
 from unstuck.supervisor.pulse import Pulse
-from unstuck.supervisor.watch import TICK_S
+from unstuck.supervisor.silence import HANG_S, TICK_S, usage_of_thread
 
 
 class Loop:
@@ -60,17 +60,28 @@ def test_a_thread_of_grpc_that_stays_at_one_batch_is_stuck():
     threads = Threads()
     threads.counts = {other.native_id: 7}
     said = threads.beat(3, turns=True)
-    assert (said["what"], said["for_s"], said["is_idle"]) == ("the thread of gRPC", 2 * TICK_S, True)
+    assert (said["what"], said["for_s"], said["is_hang"]) == ("the thread of gRPC", 2 * TICK_S, False)
     threads.counts = {other.native_id: 9}
     assert threads.beat(turns=True) is None, "it is at another batch"
     threads.counts = {other.native_id: 10}
     assert [threads.beat(turns=True) for _ in range(3)] == [None] * 3, "it waits for a batch"
 
 
-def test_whether_a_thread_computes_meanwhile_is_known():
+BEATS = int(HANG_S / TICK_S) + 2  # the first asks the loop, the second sees that it has not answered
+
+
+def test_a_thread_that_does_nothing_meanwhile_hangs():
+    waiting = threading.Thread(target=time.sleep, args=[1], daemon=True)
+    waiting.start()
+    assert waiting.native_id is not None
+    while usage_of_thread(waiting.native_id).wants_cpu:
+        pass
     threads = Threads()
-    assert threads.beat(4)["is_idle"] is True
-    began = time.thread_time()
-    while time.thread_time() - began < 0.1:
-        sum(range(1000))
-    assert threads.beat()["is_idle"] is False
+    threads.counts = {waiting.native_id: 7}
+    assert threads.beat(BEATS - 1, turns=True) == {"what": "the thread of gRPC", "for_s": HANG_S, "is_hang": True}
+
+
+def test_a_thread_that_computes_meanwhile_does_not():
+    threads = Threads()
+    assert threads.beat(BEATS)["for_s"] == HANG_S
+    assert threads.beat()["is_hang"] is False, "this thread runs whenever it is looked at"

@@ -142,3 +142,51 @@ def test_nobody_is_let_in_while_it_changes():
         assert late.process.had == [NEW]
 
     asyncio.run(scenario())
+
+
+class Obedient:
+    """Does all that it is asked; ``had`` keeps it."""
+
+    def __init__(self) -> None:
+        self.had: list[Any] = []
+
+    async def ask(self, what: str, value: Any) -> None:
+        self.had.append((what, value))
+
+
+def obedient(number: int, *, listens: bool = True) -> Any:
+    made = Worker(number)
+    made.begins(Obedient(), 0, listens=listens)  # type: ignore[arg-type]
+    return made
+
+
+HELD = {"model": "m", "version": 1, "reason": "it drifts"}
+RELEASED = {**HELD, "reason": None}
+
+
+def test_a_quarantine_is_in_force_in_all_workers_and_in_those_that_come_later():
+    workers, late = [obedient(1), obedient(2)], obedient(3, listens=False)
+
+    async def scenario() -> None:
+        shared = SharedConfiguration(OLD, lambda: [*workers, late])
+        await shared.quarantine(HELD)
+        assert [each.process.had for each in workers] == [[("quarantine", [HELD])]] * 2
+        assert not late.process.had
+        await shared.admit(late)
+        assert late.listens
+        assert late.process.had == [("quarantine", [HELD])]
+
+    asyncio.run(scenario())
+
+
+def test_one_that_was_ended_is_not_handed_on():
+    late = obedient(2, listens=False)
+
+    async def scenario() -> None:
+        shared = SharedConfiguration(OLD, lambda: [obedient(1), late])
+        await shared.quarantine(HELD)
+        await shared.quarantine(RELEASED)
+        await shared.admit(late)
+        assert not late.process.had
+
+    asyncio.run(scenario())

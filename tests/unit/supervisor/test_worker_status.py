@@ -10,8 +10,8 @@ def available(known=None, unlike=None):
     return {"state": "AVAILABLE", "error": "", "signatures": signatures, "unlike_training": unlike}
 
 
-def document(versions, *, events=(), name="m", problem=""):
-    models = {name: {"base_path": "/m", "labels": {}, "problem": problem, "versions": versions}}
+def document(versions, *, events=(), name="m", problem="", gate=None):
+    models = {name: {"base_path": "/m", "labels": {}, "admission": gate, "problem": problem, "versions": versions}}
     return {"schema": 1, "server": {"name": "unstuck", "pid": 7}, "models": models, "events": list(events)}
 
 
@@ -65,3 +65,16 @@ def test_events_say_whose_they_are_in_the_order_of_time():
         {"time": "1", "what": "a", "worker": 2},
         {"time": "2", "what": "b", "worker": 1},
     ]
+
+
+def gate(limited_by, limit, wait_s, **refused):
+    known = {"in_flight": 3, "bytes_in_flight": 10, "limit": limit, "limited_by": limited_by}
+    return {**known, "expected_wait_s": wait_s, "refused": {"wait": 0, "memory": 0, **refused}}
+
+
+def test_what_the_gates_of_all_workers_let_in_and_refused_is_added_up():
+    one, other = document({}, gate=gate("requests", 100, 0.1)), document({}, gate=gate("wait", 8, 0.7, wait=5))
+    both = merged({1: one, 2: other, 3: document({})}, {})["models"]["m"]["admission"]
+    added = {"in_flight": 6, "bytes_in_flight": 20, "limit": 108, "limited_by": "wait"}
+    assert both == {**added, "expected_wait_s": 0.7, "refused": {"wait": 5, "memory": 0}}
+    assert merged({1: document({})}, {})["models"]["m"]["admission"] is None
