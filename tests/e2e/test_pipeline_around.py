@@ -99,7 +99,7 @@ def classifier(tokenizer: Tokenizer, tmp_path_factory: pytest.TempPathFactory) -
 
 def test_raw_text_gives_what_the_model_predicts_for_the_tokenizers_ids(serve: Any, classifier: Any) -> None:
     folder, want = classifier
-    server = serve({"m": folder})
+    server = serve({"m": folder}, allow_unsafe_ops=True)
     assert not server.failures
     answer = post(server.url, "m", instances=TEXTS)
     np.testing.assert_allclose(answer.json()["predictions"], want, rtol=1e-5)
@@ -117,7 +117,7 @@ def test_it_is_the_same_over_grpc(serve: Any, classifier: Any) -> None:
     from tensorflow_serving.apis.prediction_service_pb2_grpc import PredictionServiceStub
 
     folder, want = classifier
-    server = serve({"m": folder})
+    server = serve({"m": folder}, allow_unsafe_ops=True)
     request = PredictRequest()
     request.model_spec.name = "m"
     text = request.inputs["text"]
@@ -138,7 +138,7 @@ def test_it_is_the_same_over_grpc(serve: Any, classifier: Any) -> None:
 )
 def test_what_python_refuses_is_the_clients_error(serve: Any, classifier: Any, text: Any, says: str) -> None:
     folder, _ = classifier
-    answer = post(serve({"m": folder}).url, "m", instances=[text])
+    answer = post(serve({"m": folder}, allow_unsafe_ops=True).url, "m", instances=[text])
     assert answer.status_code == 400
     assert says in answer.json()["error"]
 

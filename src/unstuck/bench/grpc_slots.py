@@ -32,6 +32,7 @@ class GrpcCaller:
             ("content-type", "application/grpc"),
             ("user-agent", "unstuck-bench"),
             ("grpc-timeout", f"{max(1, round(timeout_s * 1000))}m"),
+            *destination.headers,
         ]
         self._connections: list[Connection] = []
         self._slots = 0

@@ -19,9 +19,10 @@ class HttpCaller:
 
     def framed(self, body: bytes) -> bytes:
         to = self._destination
+        more = "".join(f"{name}: {value}\r\n" for name, value in to.headers)
         head = (
             f"POST {to.path} HTTP/1.1\r\nHost: {to.authority}\r\nContent-Type: application/json\r\n"
-            f"Accept-Encoding: identity\r\nUser-Agent: unstuck-bench\r\nContent-Length: {len(body)}\r\n\r\n"
+            f"Accept-Encoding: identity\r\nUser-Agent: unstuck-bench\r\n{more}Content-Length: {len(body)}\r\n\r\n"
         )
         return head.encode() + body
 

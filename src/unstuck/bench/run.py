@@ -35,6 +35,8 @@ class Question:
         processes: that share each load.
         server_pid: the server's process; None looks for it.
         diagnosis: the command that finds out why answers are odd.
+        tls: what TLS needs.
+        api_key: for the server; empty for none.
     """
 
     url: str
@@ -52,6 +54,7 @@ class Question:
     server_pid: int | None = None
     diagnosis: str = ""
     tls: TlsFiles = field(default_factory=TlsFiles)
+    api_key: str = field(default="", repr=False)
 
 
 class Watcher(Protocol):
@@ -70,7 +73,7 @@ def measure(question: Question, watcher: Watcher) -> Results:
     Raises:
         UnstuckError: the server does not answer, or nothing can be sent to it.
     """
-    with Target(question.url, question.tls) as target:
+    with Target(question.url, question.tls, question.api_key) as target:
         asked = _requests(question, target)
         run = _Run(question, target, asked, watcher)
         try:

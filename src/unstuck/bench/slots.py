@@ -3,7 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -28,6 +28,7 @@ class Destination:
         host: without brackets.
         authority: as the Host header has it.
         path: of each call: REST's with what stands before it in the address, or the RPC's.
+        headers: more of each call; their names in lower case.
     """
 
     host: str
@@ -37,6 +38,7 @@ class Destination:
     is_secure: bool
     is_grpc: bool
     tls: TlsFiles
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
     async def connect(self, protocol: asyncio.Protocol) -> None:
         """Raises OSError."""

@@ -1,10 +1,12 @@
 """The served model that is measured: what it takes, and one call made in the ordinary way before many are."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from unstuck.bench.slots import Destination, destination
 from unstuck.client import served_model
+from unstuck.client.api_key import key_headers
 from unstuck.client.messages import Call, ModelMetadata, Reply, Transport, Wire
 from unstuck.client.prediction import Prediction
 from unstuck.client.rest_wire import RestWire
@@ -19,13 +21,14 @@ METADATA_TIMEOUT_S = 10.0
 class Target:
     """Close it, or use ``with``."""
 
-    def __init__(self, url: str, tls: TlsFiles) -> None:
+    def __init__(self, url: str, tls: TlsFiles, api_key: str = "") -> None:
         """Raises SetupError or InvalidRequest where ``url`` is no served model's."""
         served = served_model.parse(url)
         self.url = url
         self.address = served.address
         self.spec = served.spec
         self._tls = tls
+        self._headers = key_headers(api_key)
         self._wire: Wire = RestWire(self.address.text)
         if self.address.is_grpc:
             from unstuck.client.grpc_wire import GrpcWire
@@ -37,10 +40,10 @@ class Target:
         if self.address.is_grpc:
             from unstuck.client.grpc_transport import GrpcTransport
 
-            return GrpcTransport(self.address, {}, self._tls)
+            return GrpcTransport(self.address, self._headers, self._tls)
         from unstuck.client.http_transport import HttpTransport
 
-        return HttpTransport(self.address, {}, self._tls)
+        return HttpTransport(self.address, self._headers, self._tls)
 
     def metadata(self) -> ModelMetadata:
         """What its server says of the model. Raises UnstuckError."""
@@ -70,7 +73,8 @@ class Target:
         return self._wire.predict(self.spec, signature, inputs).request.body or b""
 
     def destination(self, signature: Signature) -> Destination:
-        return destination(self.address, self._tls, self._wire.predict(self.spec, signature, {}).request.path)
+        path = self._wire.predict(self.spec, signature, {}).request.path
+        return replace(destination(self.address, self._tls, path), headers=tuple(self._headers.items()))
 
     def read(self, signature: Signature, answer: bytes) -> Prediction:
         """The outputs in an answer's body. Raises UnreadableAnswer."""

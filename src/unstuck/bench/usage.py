@@ -1,4 +1,4 @@
-"""CPU time and memory of the server's process, where that is on this machine and Linux tells."""
+"""CPU time and memory of the server's processes, where they are on this machine and Linux tells."""
 
 import os
 from collections.abc import Iterator
@@ -16,8 +16,8 @@ class Usage:
 
     Attributes:
         cpu_s: CPU time spent in it.
-        memory_bytes: resident at its end.
-        peak_bytes: the most that ever was resident.
+        memory_bytes: resident at its end; what several processes have of the same files is counted once.
+        peak_bytes: the most that ever was resident, likewise.
     """
 
     cpu_s: float
@@ -26,7 +26,7 @@ class Usage:
 
 
 class Meter:
-    """Reads the CPU time and memory of a process from now on."""
+    """Reads the CPU time and memory of a process from now on, and of those that it has started."""
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
@@ -37,8 +37,25 @@ class Meter:
         now_s = _cpu_s(self.pid)
         if now_s is None or self._began_s is None:
             return None
-        sizes = _sizes(self.pid)
-        return Usage(now_s - self._began_s, sizes.get("VmRSS", 0), sizes.get("VmHWM", 0))
+        sizes = [_sizes(pid) for pid in family(self.pid)]
+        return Usage(now_s - self._began_s, _together("VmRSS", sizes), _together("VmHWM", sizes))
+
+
+def family(pid: int) -> list[int]:
+    """The process and those that it, or one of them, has started and that still run."""
+    found = [pid]
+    for each in found:
+        for children in (_PROC / str(each) / "task").glob("*/children"):
+            try:
+                found += map(int, children.read_text().split())
+            except OSError:
+                continue  # it ended
+    return found
+
+
+def reserved_bytes(pid: int) -> int:
+    """What the largest of the family has reserved for data, most of which it may never touch."""
+    return max(_sizes(each).get("VmData", 0) for each in family(pid))
 
 
 def listening(port: int) -> int | None:
@@ -72,7 +89,19 @@ def _open_files(process: Path) -> Iterator[str]:
         return  # it ended, or is another user's
 
 
+def _together(name: str, sizes: list[dict[str, int]]) -> int:
+    """The sum of a size, but of what is mapped from files only the largest."""
+    files = [each.get("RssFile", 0) + each.get("RssShmem", 0) for each in sizes]
+    return sum(each.get(name, 0) for each in sizes) - sum(files) + max(files, default=0)
+
+
 def _cpu_s(pid: int) -> float | None:
+    """Of the whole family; None where ``pid`` has ended."""
+    own = _own_cpu_s(pid)
+    return None if own is None else own + sum(_own_cpu_s(each) or 0.0 for each in family(pid)[1:])
+
+
+def _own_cpu_s(pid: int) -> float | None:
     try:
         fields = (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
     except OSError:
