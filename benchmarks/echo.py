@@ -18,6 +18,8 @@ class Echo:
     def begin(self, scope, exchange) -> bool:
         return False
 
+    def refuse_late_bodies(self) -> None: ...
+
     async def __rsgi__(self, scope, exchange) -> None:
         await exchange()
         exchange.response_bytes(200, [JSON], self._body)

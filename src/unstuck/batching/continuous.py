@@ -5,10 +5,10 @@ import math
 import threading
 from collections import deque
 from collections.abc import Callable, Hashable
-from concurrent.futures import Executor
 from time import perf_counter_ns
 from typing import Generic, TypeVar
 
+from unstuck.batching.fair import FairThreads
 from unstuck.batching.sizes import MOST_ROWS, BatchSize
 
 Item = TypeVar("Item")
@@ -44,16 +44,17 @@ class _Queue(Generic[Item]):
 class ContinuousBatches(Generic[Item]):
     """``Batches`` whose items wait only while others of their key run. Thread-safe.
 
-    Each batch is a task of its own for the executor, so keys that are busy take turns.
+    Each batch is a task of its own for the threads, on which those who are busy take turns.
     """
 
     def __init__(
         self,
         run: Callable[[Hashable, list[Item]], None],
-        workers: Executor,
+        workers: FairThreads,
         *,
         cpus: int,
         most_rows: int = MOST_ROWS,
+        turn_of: Callable[[Hashable], Hashable] = lambda key: key,
     ) -> None:
         """Runs batches in ``workers``.
 
@@ -62,19 +63,21 @@ class ContinuousBatches(Generic[Item]):
             workers: the threads that call it.
             cpus: that compute. So many batches of one key run at the same time as answer what that many calls would, if
                 each ran alone: the more a batch gains, the fewer.
+            turn_of: whose turn it is when a batch of a key runs: who has many keys has no more turns.
             most_rows: of one batch. An item with more runs alone, at once: it would hold up the others.
         """
         self._run = run
         self._workers = workers
         self._cpus = cpus
         self._most_rows = most_rows
+        self._turn_of = turn_of
         self._lock = threading.Lock()
         self._queues: dict[Hashable, _Queue[Item]] = {}
 
     def add(self, key: Hashable, item: Item, rows: int) -> None:
         """See ``Batches``; never raises QueueFull."""
         if rows > self._most_rows:
-            self._workers.submit(self._run, key, [item])
+            self._workers.submit_for(self._turn_of(key), self._run, key, [item])
             return
         with self._lock:
             queue = self._queue(key)
@@ -82,7 +85,12 @@ class ContinuousBatches(Generic[Item]):
             if not queue.has_room(rows, self._cpus):
                 return
             queue.running += 1
-        self._workers.submit(self._run_next, key, queue)
+        self._workers.submit_for(self._turn_of(key), self._run_next, key, queue)
+
+    def sizes(self) -> dict[Hashable, BatchSize]:
+        """What was learned of each key's batches so far."""
+        with self._lock:
+            return {key: queue.size for key, queue in self._queues.items()}
 
     def _queue(self, key: Hashable) -> _Queue[Item]:
         queue = self._queues.get(key)
@@ -108,4 +116,4 @@ class ContinuousBatches(Generic[Item]):
             if not queue.waiting or not queue.has_room(queue.waiting[0][1], self._cpus):
                 return
             queue.running += 1
-        self._workers.submit(self._run_next, key, queue)
+        self._workers.submit_for(self._turn_of(key), self._run_next, key, queue)

@@ -30,6 +30,16 @@ class BatchSize:
         self._wait = FIRST_WAIT
         self._waits = 0
 
+    @property
+    def rows(self) -> int:
+        """That the next batch may have, unless it is one of a single call."""
+        return self._rows
+
+    @property
+    def is_known(self) -> bool:
+        """Whether calls were seen alone and together; until then ``rows`` and ``gain`` are guesses."""
+        return self._batches > 0 and bool(self._alone) and self.gain != 1.0
+
     def pays(self, rows: int) -> bool:
         """Whether a call with so many rows should wait for company, while others run."""
         return 2 * rows <= self._rows

@@ -10,7 +10,7 @@ from unstuck.core.models import ModelSpec
 from unstuck.core.observers import Ran
 from unstuck.core.servables import AvailableModel, Models
 from unstuck.core.signatures import DEFAULT_SIGNATURE, Signature, Tensor, Tensors, narrowed
-from unstuck.errors import InvalidRequest, UnknownSignature, UnstuckError, did_you_mean
+from unstuck.errors import InvalidRequest, Quarantined, UnknownSignature, UnstuckError, did_you_mean
 from unstuck.inference.inputs import check_shapes
 from unstuck.inference.padding import rows_of
 
@@ -102,7 +102,8 @@ class PreparedCall:
             ran_ns = perf_counter_ns()
             encoded = encode(outputs)
         except UnstuckError as error:
-            raise about(model, signature, error) from error
+            about(model, signature, error)
+            raise
         encode_ns = perf_counter_ns() - ran_ns
         self.ran = Ran(model.name, model.version, signature.name, began_ns, ran_ns - began_ns, encode_ns)
         for observer in model.observers:
@@ -183,6 +184,8 @@ def notices(model: AvailableModel, signature: Signature) -> list[str]:
 
 def about(model: AvailableModel, signature: Signature, error: UnstuckError) -> UnstuckError:
     """``error`` with a message that names the model and the signature."""
+    if isinstance(error, Quarantined):  # it does
+        return error
     error.message = f"Model {model.name!r} version {model.version}, signature {signature.name!r}: {error.message}"
     error.about = model.version, signature.name
     return error
@@ -194,4 +197,5 @@ def errors_about(model: AvailableModel, signature: Signature) -> Generator[None]
     try:
         yield
     except UnstuckError as error:
-        raise about(model, signature, error) from error
+        about(model, signature, error)
+        raise

@@ -1,10 +1,14 @@
 """Runs several prepared calls as one, where that was proven to change no answer."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from itertools import accumulate
+from time import perf_counter_ns
+from typing import cast
 
 import numpy as np
 
+from unstuck.core.observers import Ran
+from unstuck.core.servables import AvailableModel
 from unstuck.core.signatures import Tensor
 from unstuck.errors import Code, EngineError
 from unstuck.inference.batched import batch_key
@@ -23,6 +27,28 @@ def merge_key(call: PreparedCall) -> Hashable | None:
     if any(not shape or shape[0] != shapes[0][0] for shape in shapes):
         return None
     return id(call.model), call.signature.name, tuple(call.signature.outputs), tuple([shape[1:] for shape in shapes])
+
+
+def turn_of(key: Hashable) -> Hashable:
+    """What the keys of one version's calls have in common: versions take turns, not the shapes of their calls."""
+    return cast("tuple[Hashable, ...]", key)[0] if isinstance(key, tuple) else key
+
+
+def is_key_of(key: Hashable, model: AvailableModel, signature_name: str) -> bool:
+    """Whether ``key`` is the ``merge_key`` of calls to a signature of ``model``, whatever their shapes."""
+    return isinstance(key, tuple) and key[:2] == (id(model), signature_name)
+
+
+def answer_together(
+    calls: Sequence[PreparedCall], encoders: Sequence[Callable[[dict[str, Tensor]], bytes]]
+) -> tuple[Ran, list[bytes]]:
+    """How the run of ``run_together`` went, and what each call's encoder makes of its outputs."""
+    began_ns = perf_counter_ns()
+    runs = run_together(calls)
+    ran_ns = perf_counter_ns()
+    answers = [encode(outputs) for encode, outputs in zip(encoders, runs, strict=True)]
+    model, signature = calls[0].model, calls[0].signature.name
+    return Ran(model.name, model.version, signature, began_ns, ran_ns - began_ns, perf_counter_ns() - ran_ns), answers
 
 
 def run_together(calls: Sequence[PreparedCall]) -> list[dict[str, Tensor]]:

@@ -35,6 +35,7 @@ class WaitingCall(Generic[Sent]):
         is_wanted: whether anybody still waits for it.
         caller: whom to tell.
         sent: what the caller knows it by.
+        overdue: why it is too late to run it, if so.
     """
 
     prepared: PreparedCall
@@ -42,6 +43,7 @@ class WaitingCall(Generic[Sent]):
     is_wanted: Callable[[], bool]
     caller: Caller[Sent]
     sent: Sent
+    overdue: Callable[[], UnstuckError | None] = lambda: None
 
     @property
     def rows(self) -> int:
@@ -63,7 +65,7 @@ class WaitingCalls:
     def run(self, key: Hashable, calls: Iterable[WaitingCall[Any]]) -> None:
         """Answers ``calls``, which may run together, all with the same ``merge_key``. Does not raise."""
         del key
-        wanted = [call for call in calls if call.is_wanted()]
+        wanted = [call for call in calls if _is_due(call)]
         if len(wanted) < 2 or not self._run_together(wanted):
             for call in wanted:
                 self._run_alone(call)
@@ -106,6 +108,15 @@ class WaitingCalls:
         else:
             assert prepared.ran is not None
             call.caller.answered(prepared.ran, [call], [answer])
+
+
+def _is_due(call: WaitingCall[Any]) -> bool:
+    if not call.is_wanted():
+        return False
+    late = call.overdue()
+    if late is not None:
+        call.caller.failed(call, late)
+    return late is None
 
 
 def _encoded(call: WaitingCall[Any], outputs: Tensors) -> bytes | BaseException:

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import defaultdict
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future
 
 import pytest
 from hypothesis import given
@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from unstuck.batching import continuous
 from unstuck.batching.continuous import ContinuousBatches
+from unstuck.batching.fair import FairThreads
 from unstuck.batching.sizes import FIRST_ROWS, LEAST_ROWS, MOST_ROWS
 
 TIMEOUT_S = 10
@@ -25,6 +26,9 @@ class Tasks(Executor):
     def submit(self, function, /, *args, **kwargs):
         self.waiting.append((function, args))
         return Future()
+
+    def submit_for(self, whom, function, /, *args):
+        return self.submit(function, *args)
 
     def step(self):
         function, args = self.waiting.pop(0)
@@ -218,7 +222,7 @@ def test_nothing_is_lost_when_many_threads_add(cpus):
             running -= 1
             ran.extend(items)
 
-    with ThreadPoolExecutor(8) as workers:
+    with FairThreads(8) as workers:
         batches = ContinuousBatches(run, workers, cpus=cpus)
 
         def add(first):
