@@ -10,9 +10,10 @@ from unstuck.core.batching import Batching
 from unstuck.core.observers import RunObserver
 from unstuck.core.process import resident_bytes
 from unstuck.core.servables import InputWatch, Loader, Servable
-from unstuck.errors import LoadFailed, UnstuckError
+from unstuck.errors import LoadFailed, NotEnoughMemory, Quarantined, UnstuckError
 from unstuck.lifecycle.leases import Lease
 from unstuck.lifecycle.policies import Phase, Snapshot
+from unstuck.lifecycle.room import Room
 from unstuck.lifecycle.source import Files, Found, VersionPath
 
 # Errors of the system that waiting does not heal; other OSErrors (a network file system's, too many open files) may.
@@ -51,7 +52,10 @@ class AvailableVersion:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """What was found out of a loaded servable before it serves; see ``AvailableVersion``."""
+    """What was found out of a loaded servable before it serves; see ``AvailableVersion``.
+
+    ``servable`` takes the loaded one's place, if it is not None.
+    """
 
     mergeable: frozenset[str] = frozenset()
     watch: InputWatch | None = None
@@ -59,6 +63,7 @@ class Accepted:
     facts: Facts = field(default_factory=dict[str, object])
     notices: Notices = field(default_factory=dict[str, str])
     batching: Batching | None = None
+    servable: Servable | None = None
 
 
 LoaderOf = Callable[[str, VersionPath], Loader]
@@ -81,6 +86,7 @@ class Harness:
         attempts: how often it could not be loaded.
         error: why not.
         retry: the next attempt's timer, while it waits for one.
+        quarantine: why it is out of service, until it serves again.
         files: its files at the latest attempt.
         seen_files: its files at the latest look, after it failed.
     """
@@ -95,6 +101,7 @@ class Harness:
     attempts: int = 0
     error: UnstuckError | None = None
     retry: threading.Timer | None = None
+    quarantine: Quarantined | None = None
     local: VersionPath | None = None
     files: Files = field(default=())
     seen_files: Files = field(default=())
@@ -107,23 +114,32 @@ class Harness:
         """What policies see of it."""
         return Snapshot(self.found.version, self.phase, self.is_aspired)
 
-    def load(self, loader_of: LoaderOf, accept: Accept) -> tuple[Loader, AvailableVersion]:
-        """Loads it in the calling thread. Raises whatever stands against its being served."""
+    def load(
+        self, loader_of: LoaderOf, accept: Accept, room: Room, beside: Sequence[int]
+    ) -> tuple[Loader, AvailableVersion]:
+        """Loads it in the calling thread, with ``beside`` as ``room`` knows it.
+
+        Raises whatever stands against its being served.
+        """
         self.local, self.files = self.found.local()
         self.seen_files = self.files
-        start, before = time.monotonic(), resident_bytes()
         loader = loader_of(self.name, self.local)
+        with room.enter(self.name, self.local, loader, beside):
+            return self._load(self.local, loader, accept)
+
+    def _load(self, local: VersionPath, loader: Loader, accept: Accept) -> tuple[Loader, AvailableVersion]:
+        start, before = time.monotonic(), resident_bytes()
         servable = loader.load()
         loaded = {"load_s": round(time.monotonic() - start, 3), "memory_growth_bytes": resident_bytes() - before}
         try:
-            accepted = accept(self.name, self.local, servable)
+            accepted = accept(self.name, local, servable)
         except BaseException:
             loader.unload()
             raise
         return loader, AvailableVersion(
             self.name,
             self.version,
-            servable,
+            accepted.servable or servable,
             accepted.mergeable,
             accepted.watch,
             accepted.observers,
@@ -132,8 +148,21 @@ class Harness:
             accepted.batching,
         )
 
-    def has_healed(self) -> bool:
-        """Whether the files of a failed version have changed, and changed no more since the last time it was asked."""
+    def gives_up_retry(self) -> bool:
+        """Whether it was waiting for its next attempt, which does not come now."""
+        retry, self.retry = self.retry, None
+        if retry is not None:
+            retry.cancel()
+        return retry is not None
+
+    def has_healed(self, room: Room) -> bool:
+        """Whether a failed version may load now.
+
+        Its files have changed, and changed no more since the last time it was asked; or the memory that it lacked is
+        there.
+        """
+        if isinstance(self.error, NotEnoughMemory) and room.has(self.error.needed):
+            return True
         now = self.found.files()
         is_still, self.seen_files = now == self.seen_files, now
         return is_still and now != self.files

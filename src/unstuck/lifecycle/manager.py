@@ -3,45 +3,24 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
-from types import MappingProxyType
 
 from unstuck.core.models import ModelSpec, State, VersionStatus
 from unstuck.core.observers import VersionObserver
 from unstuck.core.servables import Loader, Models
-from unstuck.errors import UnknownLabel, UnstuckError
+from unstuck.errors import Quarantined, UnknownLabel, UnstuckError
 from unstuck.lifecycle.harness import Accept, AvailableVersion, Harness, LoaderOf, may_pass, told
 from unstuck.lifecycle.labels import Labels, check_labels
 from unstuck.lifecycle.leases import Lease
 from unstuck.lifecycle.memory import give_back_freed_memory
-from unstuck.lifecycle.policies import Load, Phase, Policy, availability_preserving
+from unstuck.lifecycle.options import DEFAULTS, ManagerOptions
+from unstuck.lifecycle.policies import Load, Phase
+from unstuck.lifecycle.serving import Serving, replaced
 from unstuck.lifecycle.source import Found
 from unstuck.lifecycle.states import States
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class ManagerOptions:
-    """See ServerConfig for the meaning of each; ``load_turn`` is held while a version is loaded."""
-
-    policy: Policy = availability_preserving
-    load_threads: int = 0
-    unload_threads: int = 0
-    load_retries: int = 0
-    load_retry_interval_s: float = 60
-    load_turn: Callable[[], AbstractContextManager[None]] = nullcontext
-
-
-@dataclass(frozen=True, slots=True)
-class _Serving:
-    """The versions of one model that serve."""
-
-    newest: AvailableVersion
-    versions: Mapping[int, AvailableVersion]
 
 
 class Manager(Models):
@@ -54,7 +33,7 @@ class Manager(Models):
         self,
         loader_of: LoaderOf,
         accept: Accept,
-        options: ManagerOptions = ManagerOptions(),
+        options: ManagerOptions = DEFAULTS,
         observers: Sequence[VersionObserver] = (),
     ) -> None:
         """Starts no thread before something is to be loaded.
@@ -70,9 +49,11 @@ class Manager(Models):
         self._options = options
         self._changed = threading.Condition()
         self._states = States(observers)
-        self._serving: Mapping[str, _Serving] = MappingProxyType({})
+        self._serving: Mapping[str, Serving] = {}
         self._labels: Labels = {}
         self._awaited: frozenset[str] = frozenset()
+        self._quarantined: frozenset[tuple[str, int]] = frozenset()
+        self._held: dict[tuple[str, int], Quarantined] = {}
         self._harnesses: dict[str, list[Harness]] = {}
         self._wanted: dict[str, Sequence[Found]] = {}
         self._loading = ThreadPoolExecutor(max(options.load_threads, 1), thread_name_prefix="unstuck-load")
@@ -86,9 +67,7 @@ class Manager(Models):
         serving = self._serving.get(spec.name)
         version = spec.version if spec.label is None else self._labelled(spec.name, spec.label)
         if serving is not None:
-            if version is None:
-                return serving.newest
-            found = serving.versions.get(version)
+            found = serving.newest if version is None else serving.versions.get(version)
             if found is not None:
                 return found
         raise self._states.why_not(ModelSpec(spec.name, version))
@@ -116,9 +95,14 @@ class Manager(Models):
 
     @property
     def ready(self) -> bool:
-        """Whether every model has a version that serves, but for those added since that never had one."""
+        """Whether every model serves, but for those added since that never did, and no version is in quarantine."""
         models, serving = self._states.models & self._awaited, self._serving
-        return bool(models) and all(name in serving for name in models)
+        return bool(models) and not self._quarantined and all(name in serving for name in models)
+
+    @property
+    def quarantined(self) -> frozenset[tuple[str, int]]:
+        """The versions that would serve if they were not in quarantine, by name and number."""
+        return self._quarantined
 
     @property
     def labels(self) -> Labels:
@@ -168,7 +152,7 @@ class Manager(Models):
         """
         with self._changed:
             failed = [each for each in self._harnesses.get(name, ()) if each.phase is Phase.FAILED]
-        healed = [each for each in failed if each.has_healed()]  # reads files, so without the lock
+        healed = [each for each in failed if each.has_healed(self._options.room)]  # reads files, so without the lock
         with self._changed:
             if self._stopping or name not in self._states.models:
                 return
@@ -182,14 +166,44 @@ class Manager(Models):
         """Why no version of ``name`` can be found; those that serve go on serving."""
         self._states.set_problem(name, problem)
 
+    def quarantine(self, why: Quarantined, copy: AvailableVersion | None = None) -> None:
+        """Takes a version out of service; it is unloaded after its last call.
+
+        Args:
+            why: says which.
+            copy: only if it is this one that serves; None holds back whatever comes, too, until ``release``.
+        """
+        with self._changed:
+            if copy is None:
+                self._held[why.name, why.version] = why
+            for harness in self._harnesses.get(why.name, ()):
+                if harness.version == why.version and (copy is None or harness.serving is copy):
+                    self._quarantine(harness, why)
+                    self._act(why.name)
+
+    def release(self, name: str, version: int) -> None:
+        """Ends what holds a version back, and has it loaded again."""
+        with self._changed:
+            self._held.pop((name, version), None)
+            self.load_again(name, version)
+
+    def load_again(self, name: str, version: int) -> None:
+        """Has a version in quarantine serve once it has loaded and is accepted, unless it is held back."""
+        with self._changed:
+            is_held = (name, version) in self._held or self._stopping
+            for harness in self._harnesses.get(name, ()):
+                if harness.version == version and harness.phase is Phase.QUARANTINED and not is_held:
+                    harness.phase = Phase.NEW
+                    self._set_state(harness, State.START)
+                    self._act(name)
+
     def stop(self, timeout_s: float = 5.0) -> None:
         """Ends every version that answers no call any more; waits ``timeout_s`` for those that do."""
         end = time.monotonic() + timeout_s
         with self._changed:
             self._stopping = True
             for harness in [each for harnesses in self._harnesses.values() for each in harnesses]:
-                if harness.retry:
-                    harness.retry.cancel()
+                harness.gives_up_retry()
                 if harness.phase is Phase.READY:
                     self._withdraw(harness)
             self._changed.notify_all()
@@ -209,22 +223,23 @@ class Manager(Models):
             harness.is_aspired = harness.found in wanted
             if harness.is_aspired:
                 continue
-            if harness.phase in (Phase.NEW, Phase.FAILED):
-                self._end(harness)
-            elif harness.retry is not None:
-                harness.retry.cancel()
-                harness.retry = None
+            if harness.phase in (Phase.NEW, Phase.FAILED, Phase.QUARANTINED) or harness.gives_up_retry():
                 self._end(harness)
         known = {each.found for each in harnesses}
         for found in wanted:
             if found not in known:
                 harnesses.append(Harness(name, found))
                 self._set_state(harnesses[-1], State.START)
+                if held := self._held.get((name, found.version)):
+                    self._quarantine(harnesses[-1], held)
         self._act(name)
 
     def _act(self, name: str) -> None:
         """Does what the policy says, until it says nothing more."""
         harnesses = self._harnesses[name]
+        self._mark_quarantined(name)
+        if name in self._serving:
+            self._serve(name, self._serving[name].versions)  # whichever is the newest now
         while not self._stopping:
             snapshots = [each.snapshot() for each in harnesses]
             action = self._options.policy(snapshots)
@@ -250,8 +265,10 @@ class Manager(Models):
                 self._act(harness.name)
                 return
             self._set_state(harness, State.LOADING)
+            others = (each for each in self._harnesses[harness.name] if each.loader and not each.is_aspired)
+            beside = [each.version for each in others]
         try:
-            loader, version = harness.load(self._loader_of, self._accept)
+            loader, version = harness.load(self._loader_of, self._accept, self._options.room, beside)
         except Exception as error:  # noqa: BLE001 - whatever it is, only this version may suffer from it
             self._fail(harness, error)
         else:
@@ -264,6 +281,9 @@ class Manager(Models):
         options = self._options
         with self._changed:
             harness.error = told(harness.name, harness.version, error)
+            if harness.quarantine is not None and harness.is_aspired and not self._stopping:
+                self._rest(harness, harness.quarantine.after(harness.error))
+                return
             harness.attempts += 1
             if is_lasting or harness.attempts > options.load_retries or not harness.is_aspired or self._stopping:
                 harness.phase = Phase.FAILED
@@ -293,6 +313,11 @@ class Manager(Models):
             harness.loader, harness.serving, harness.error = loader, version, None
             harness.lease = Lease(version, f"Model {harness.name!r} version {harness.version}")
             harness.phase = Phase.READY
+            harness.quarantine = self._held.get((harness.name, harness.version))
+            if harness.quarantine is not None:
+                self._withdraw(harness)
+                self._act(harness.name)
+                return
             serving = self._serving.get(harness.name)
             self._serve(harness.name, {**(serving.versions if serving else {}), harness.version: version})
             self._awaited |= {harness.name}
@@ -302,10 +327,27 @@ class Manager(Models):
             self._act(harness.name)
 
     def _serve(self, name: str, versions: Mapping[int, AvailableVersion]) -> None:
-        others = {other: serving for other, serving in self._serving.items() if other != name}
-        if versions:
-            others[name] = _Serving(versions[max(versions)], MappingProxyType(dict(versions)))
-        self._serving = MappingProxyType(others)
+        self._serving = replaced(self._serving, name, versions, self._quarantined)
+
+    def _quarantine(self, harness: Harness, why: Quarantined) -> None:
+        harness.quarantine = why
+        if harness.gives_up_retry():
+            harness.phase = Phase.QUARANTINED
+        self._mark_quarantined(harness.name)  # before anybody hears of it, and asks whether all is well
+        if harness.phase is Phase.READY:
+            self._withdraw(harness)
+        elif harness.phase in (Phase.NEW, Phase.FAILED, Phase.QUARANTINED):
+            self._rest(harness, why)
+
+    def _rest(self, harness: Harness, why: Quarantined) -> None:
+        """Nothing of it is loaded, and nothing will be before ``load_again``."""
+        harness.quarantine, harness.phase = why, Phase.QUARANTINED
+        self._set_state(harness, State.END)
+        self._act(harness.name)
+
+    def _mark_quarantined(self, name: str) -> None:
+        found = {(name, each.version) for each in self._harnesses[name] if each.is_aspired and each.quarantine}
+        self._quarantined = frozenset(each for each in self._quarantined if each[0] != name) | found
 
     def _withdraw(self, harness: Harness) -> None:
         """Gives it to no further call; it is unloaded after the last one."""
@@ -334,12 +376,15 @@ class Manager(Models):
             give_back_freed_memory()
         with self._changed:
             self._unloading.discard(threading.current_thread())
+            if harness.quarantine is not None and harness.is_aspired and not self._stopping:
+                self._rest(harness, harness.quarantine)
+                return
             self._end(harness)
             if not self._stopping:
                 self._reconcile(harness.name)
 
     def _end(self, harness: Harness) -> None:
-        harness.phase = Phase.ENDED
+        harness.phase, harness.quarantine = Phase.ENDED, None
         self._set_state(harness, State.END)
         self._forget(harness)
 
@@ -349,5 +394,5 @@ class Manager(Models):
     def _set_state(self, harness: Harness, state: State) -> None:
         same = [each for each in self._harnesses[harness.name] if each.version == harness.version]
         if same[-1] is harness:  # and not one at another path that takes its place
-            error = harness.error if state is State.END else None
+            error = harness.quarantine or (harness.error if state is State.END else None)
             self._states.set(harness.name, VersionStatus(harness.version, state, error))

@@ -17,6 +17,7 @@ class Phase(Enum):
     UNLOADING = auto()
     ENDED = auto()
     FAILED = auto()
+    QUARANTINED = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ def availability_preserving(versions: Sequence[Snapshot]) -> Action | None:
 
 def resource_preserving(versions: Sequence[Snapshot]) -> Action | None:
     """Unloads what is no longer aspired before anything is loaded: there is a gap, and never two at once."""
-    finished = (Phase.ENDED, Phase.FAILED)
+    finished = (Phase.ENDED, Phase.FAILED, Phase.QUARANTINED)
     leaving = [each for each in versions if not each.is_aspired and each.phase not in finished]
     for each in leaving:
         if each.phase is Phase.READY:

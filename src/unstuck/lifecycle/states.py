@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from unstuck.core.models import ModelSpec, State, VersionStatus
 from unstuck.core.observers import VersionObserver
-from unstuck.errors import NotFound, NotReady, UnstuckError, did_you_mean
+from unstuck.errors import NotFound, NotReady, Quarantined, UnstuckError, did_you_mean
 
 COMING = (State.START, State.LOADING)
 
@@ -69,6 +69,8 @@ class States:
             return self._without_versions(spec.name)
         if spec.version is not None and spec.version not in states:
             return _unknown_version(spec.name, spec.version, states)
+        if quarantined := _quarantined(states, spec.version):
+            return quarantined
         wanted = states[spec.version] if spec.version is not None else max(states.values(), key=_nearest_to_serving)
         about = f"model {spec.name!r} version {wanted.version}"
         if wanted.state in COMING:
@@ -93,6 +95,20 @@ class States:
         if problem is not None:
             return NotFound(f"Servable not found for request: model {name!r} has no version: {problem}")
         return NotReady(f"Model {name!r} is not available yet: its versions are being looked for.")
+
+
+def _quarantined(states: Mapping[int, VersionStatus], version: int | None) -> Quarantined | None:
+    """Why ``version``, or the newest, is in quarantine; with the versions that serve: nobody is given them unasked."""
+    if version is None:
+        version = max((each.version for each in states.values() if isinstance(each.error, Quarantined)), default=None)
+    error = states[version].error if version is not None else None
+    if not isinstance(error, Quarantined):
+        return None
+    told = error.again()
+    serving = [str(each.version) for each in states.values() if each.state is State.AVAILABLE]
+    if serving:
+        told.hint += f" Version {' and '.join(sorted(serving, key=int))} serves whoever names it."
+    return told
 
 
 def _nearest_to_serving(status: VersionStatus) -> tuple[bool, bool, int]:

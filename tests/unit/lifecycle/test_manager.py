@@ -14,7 +14,8 @@ from unstuck.core.models import ModelSpec, State
 from unstuck.errors import LoadFailed, NotFound, NotReady, SetupError, UnknownLabel
 from unstuck.lifecycle import leases
 from unstuck.lifecycle.harness import Accepted
-from unstuck.lifecycle.manager import Manager, ManagerOptions
+from unstuck.lifecycle.manager import Manager
+from unstuck.lifecycle.options import ManagerOptions
 from unstuck.lifecycle.policies import resource_preserving
 from unstuck.lifecycle.source import VersionPath
 

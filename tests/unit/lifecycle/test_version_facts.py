@@ -7,6 +7,7 @@ from typing import Any
 from fakes import FakeServable
 
 from unstuck.lifecycle.harness import Accepted, Harness
+from unstuck.lifecycle.room import AnyRoom
 from unstuck.lifecycle.source import VersionPath
 
 HELD = 64 << 20
@@ -29,7 +30,8 @@ class SlowLoader:
 
 def loaded(tmp_path, accepted):
     loader = SlowLoader()
-    _, version = Harness("m", VersionPath(3, tmp_path)).load(lambda name, found: loader, lambda *_: accepted)
+    harness = Harness("m", VersionPath(3, tmp_path))
+    _, version = harness.load(lambda name, found: loader, lambda *_: accepted, AnyRoom(), ())
     return version
 
 

@@ -3,10 +3,11 @@ import logging
 import pytest
 
 from unstuck.batching.proof import Verdict
+from unstuck.batching.sizes import BatchSize
 from unstuck.core.batching import BatchingParameters
 from unstuck.errors import SetupError
 from unstuck.lifecycle.source import VersionPath
-from unstuck.server.batching import ServerBatching
+from unstuck.server.batching import ServerBatching, learned_batch
 
 OF_SERVER = BatchingParameters(max_batch_size=7, num_batch_threads=1)
 VERDICTS = {
@@ -54,3 +55,24 @@ def test_a_file_that_cannot_be_used_is_the_versions_error(batching, tmp_path):
     (tmp_path / "batching_params.pbtxt").write_text("max_batch_size { value: 0 }")
     with pytest.raises(SetupError, match=r"batching_params.pbtxt, line 1: max_batch_size: expected 1 or more"):
         batching(per_model=True).of("m", VersionPath(3, tmp_path), VERDICTS)
+
+
+def test_what_was_learned_of_a_signatures_batches():
+    def size(cheaper):
+        made = BatchSize()
+        for _ in range(3):
+            made.next()
+            made.learn(1, 1, 1000)
+            made.learn(8, 8, 8000 // cheaper)
+        return made
+
+    version, another = object(), object()
+    sizes = {
+        (id(version), "small", ("y",), ((3,),)): size(2),
+        (id(version), "small", ("y",), ((4,),)): BatchSize(),  # of which nothing is known
+        (id(another), "small", ("y",), ((3,),)): size(4),
+        "a key of the timer's": size(8),
+    }
+    found = learned_batch(lambda: sizes, version, "small")
+    assert found == {"rows": sizes[id(version), "small", ("y",), ((3,),)].rows, "gain": 2.0}
+    assert learned_batch(lambda: sizes, version, "other") is None
