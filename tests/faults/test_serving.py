@@ -107,7 +107,8 @@ def test_a_call_beyond_the_timeout_is_answered_504(serve, paths):
     answer = predict(server.url, "endless", json={"instances": [1.0]})
     assert answer.status_code == 504
     assert answer.json() == {
-        "error": "The call took longer than 0.2 s. Send fewer rows in a request, or raise --rest_api_timeout_in_ms."
+        "error": "The call took longer than 0.2 s. Send fewer rows in a request, or "
+        "give it more time: --rest_api_timeout_in_ms, and the call's own header."
     }
     assert httpx.get(f"{server.url}/healthz").status_code == 200
 

@@ -16,8 +16,8 @@ import pytest
 
 from unstuck.errors import SetupError, UnstuckError
 from unstuck.supervisor.ports import reserve
+from unstuck.supervisor.silence import TICK_S
 from unstuck.supervisor.supervisor import Plan, Supervisor
-from unstuck.supervisor.watch import TICK_S
 
 FAKE = Path(__file__).with_name("fake_worker.py")
 TIMEOUT_S = 30

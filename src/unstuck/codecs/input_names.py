@@ -1,11 +1,14 @@
 """Whether the inputs that came by name are those of the signature; and what stands for one that may be left out."""
 
+import sys
 from collections.abc import Collection
 
 from unstuck.core.signatures import Signature, Tensor
-from unstuck.errors import InputNames, nearest
+from unstuck.errors import InputNames, cut, nearest
 from unstuck.proto.tensors import to_array
 from unstuck.proto.wire.tensor_pb2 import TensorProto
+
+MAX_NAMED = 20  # of names that do not fit, as many are told of
 
 
 def check_names(sent: Collection[str], signature: Signature) -> None:
@@ -19,7 +22,9 @@ def check_names(sent: Collection[str], signature: Signature) -> None:
     if not missing and not extra:
         return
     hints = [
-        f"Did you mean {near!r} instead of {alias!r}?" for alias in extra if (near := nearest(alias, missing))
+        f"Did you mean {near!r} instead of {alias!r}?"
+        for alias in extra[:MAX_NAMED]
+        if (near := nearest(alias, missing))
     ] or [f"The inputs are {', '.join(f'{alias!r} ({spec})' for alias, spec in signature.inputs.items())}."]
     raise InputNames(
         f"Input size does not match signature: {len(sent)} sent, {len(signature.inputs)} expected. "
@@ -30,8 +35,9 @@ def check_names(sent: Collection[str], signature: Signature) -> None:
 
 def default_of(signature: Signature, alias: str) -> Tensor:
     """What ``signature`` takes for the input ``alias`` where a request leaves it out; it has a default for it."""
-    return to_array(TensorProto.FromString(signature.defaults[alias]), alias)
+    return to_array(TensorProto.FromString(signature.defaults[alias]), alias, max_repeated_bytes=sys.maxsize)
 
 
 def _listed(aliases: list[str]) -> str:
-    return "{" + ", ".join(map(repr, sorted(aliases))) + "}"
+    more = f", and {len(aliases) - MAX_NAMED:,} more" if len(aliases) > MAX_NAMED else ""
+    return "{" + ", ".join(repr(cut(alias)) for alias in sorted(aliases)[:MAX_NAMED]) + more + "}"

@@ -1,9 +1,9 @@
 """One JSON document from a request body, read as TensorFlow Serving's parser reads it.
 
 Its parser (RapidJSON, iterative, NaN and Infinity allowed, stop when done) takes more than JSON: ``NaN``, ``Inf``,
-``Infinity`` and their negatives, any nesting, a byte order mark, and any bytes after the document. orjson reads
-nearly every real request; what it refuses goes to the slower parser below, which accepts exactly that surplus and
-otherwise says what is wrong and where.
+``Infinity`` and their negatives, a byte order mark, and any bytes after the document. orjson reads nearly every real
+request; what it refuses goes to the slower parser below, which accepts exactly that surplus and otherwise says what is
+wrong and where. Nesting has a limit, unlike there: an empty list is a byte of a body and 88 of memory.
 """
 
 import json
@@ -16,6 +16,10 @@ import orjson
 
 from unstuck.errors import MalformedBody
 
+MAX_DEPTH = 1_000_000
+MAX_CONTAINERS = 1 << 22
+COUNTED_FROM_BYTES = 2 * MAX_CONTAINERS  # no shorter body can hold as many
+
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
 
@@ -25,6 +29,8 @@ def parse(body: bytes) -> Json:
     Raises:
         MalformedBody: with the line, the column and the text where reading stopped.
     """
+    if len(body) > COUNTED_FROM_BYTES:
+        _check_containers(body)
     try:
         document: Json = orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -68,12 +74,23 @@ def kind(value: object) -> str:
 
 
 def excerpt(value: object, limit: int = 80) -> str:
-    """``value`` as JSON text, cut to ``limit`` characters, for error messages."""
-    try:
-        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    except RecursionError:
-        text = f"a deeply nested {kind(value)}"
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+    """``value`` as JSON text, cut to ``limit`` characters, for error messages; no more of it is written than that."""
+    text = ""
+    for part in _WRITER.iterencode(value if not isinstance(value, str) else value[:limit]):
+        text += part[: limit + 1]
+        if len(text) > limit:
+            return text[: limit - 1] + "…"
+    return text
+
+
+def _check_containers(body: bytes) -> None:
+    """Refuses what would take twenty times its size once it is read."""
+    count = body.count(b"[") + body.count(b"{")
+    if count > MAX_CONTAINERS:
+        raise MalformedBody(
+            f"The JSON body has {count:,} lists and objects; expected at most {MAX_CONTAINERS:,}.",
+            hint="Send the tensors as application/x-npz or over gRPC, or fewer rows in a request.",
+        )
 
 
 def _read(body: bytes) -> Json:
@@ -90,6 +107,7 @@ def _read(body: bytes) -> Json:
         ) from None
 
 
+_WRITER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _KEY = re.compile(rb'"\s*:')
 _SPACE = re.compile(r"[ \t\n\r]*")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
@@ -108,7 +126,7 @@ _WORDS: dict[str, Json] = {
 
 
 class _Reader:
-    """Reads one document without recursion, so that no nesting can exhaust the stack."""
+    """Reads one document without recursion."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -124,6 +142,8 @@ class _Reader:
             value = opened if opened is not None else self._scalar()
             if opened is not None and not self._closes(opened):
                 stack.append(opened)
+                if len(stack) > MAX_DEPTH:
+                    self._fail(f"It is nested more than {MAX_DEPTH:,} deep.")
                 if isinstance(opened, dict):
                     keys.append(self._key())
                 continue

@@ -21,11 +21,22 @@ from unstuck.codecs.json_example import example_hint
 from unstuck.codecs.json_values import PathOf, is_b64, to_array, to_numbers
 from unstuck.core.dtypes import BFLOAT16
 from unstuck.core.signatures import Signature, Tensor, Tensors, TensorSpec, show_shape
-from unstuck.errors import InputNames, MalformedBody, UnstuckError, UnwritableOutput, WrongType, did_you_mean, nearest
+from unstuck.errors import (
+    InputNames,
+    MalformedBody,
+    UnstuckError,
+    UnwritableOutput,
+    WrongType,
+    cut,
+    did_you_mean,
+    nearest,
+)
 
 Format = Literal["instances", "inputs"]
 
 DENSE_MIN_BYTES = 2048
+MAX_NAMED = 20  # of unknown names in a request, as many are told of
+MAX_FIELDS = 200  # that a pipeline is sketched for
 _NUMPY = orjson.OPT_SERIALIZE_NUMPY
 
 
@@ -256,9 +267,13 @@ def _bind_columns(value: Json, signature: Signature, has_bools: bool, warnings: 
         return {spec.alias: _array(value, spec, lambda index: "inputs" + _brackets(index), has_bools)}
     if not value.keys() >= signature.inputs.keys():
         _wrong_names(value, signature, "'inputs'")
-    for extra in value.keys() - signature.inputs.keys():
+    extras = [name for name in value if name not in signature.inputs]
+    for extra in extras[:MAX_NAMED]:
         guess = did_you_mean(extra, signature.inputs)
-        warnings.append(f"input {extra!r} is not in signature {signature.name!r} and was ignored. {guess}".strip())
+        told = f"input {cut(extra)!r} is not in signature {signature.name!r} and was ignored. {guess}"
+        warnings.append(told.strip())
+    if len(extras) > MAX_NAMED:
+        warnings.append(f"{len(extras) - MAX_NAMED:,} more inputs are not in signature {signature.name!r}.")
     return {
         alias: _array(value[alias], spec, _column_path(alias), has_bools) for alias, spec in signature.inputs.items()
     }
@@ -292,14 +307,17 @@ def _wrong_names(sent: Mapping[str, Json], signature: Signature, where: str) -> 
     faults: list[str] = []
     if missing:
         faults.append("is missing named input " + ", ".join(f"{name!r} ({signature.inputs[name]})" for name in missing))
-    for name in unknown:
+    for name in unknown[:MAX_NAMED]:
         near = nearest(name, missing)
         faults.append(
-            f"has {name!r}, which the signature does not have" + (f" (did you mean {near!r}?)" if near else "")
+            f"has {cut(name)!r}, which the signature does not have" + (f" (did you mean {near!r}?)" if near else "")
         )
+    if len(unknown) > MAX_NAMED:
+        faults.append(f"has {len(unknown) - MAX_NAMED:,} more names that it does not have")
     raise InputNames(
         f"{where} {', and '.join(faults)}. Signature {signature.name!r} takes {_inputs(signature)}.",
-        hint=pipeline_hint.for_fields(signature, sent, missing, unknown) or example_hint(signature),
+        hint=(len(unknown) <= MAX_FIELDS and pipeline_hint.for_fields(signature, sent, missing, unknown))
+        or example_hint(signature),
     )
 
 

@@ -16,8 +16,9 @@ import numpy as np
 
 from unstuck.codecs.input_names import check_names, default_of
 from unstuck.core.dtypes import BFLOAT16, name_of
-from unstuck.core.signatures import Signature, Tensor, Tensors, TensorSpec
+from unstuck.core.signatures import Signature, Tensor, Tensors, TensorSpec, show_shape
 from unstuck.errors import BodyTooLarge, MalformedBody, UnstuckError, UnwritableOutput, WrongType
+from unstuck.proto.tensors import check_empty
 
 NPY, NPZ = b"\x93NUMPY", b"PK"
 MAX_HEADER_BYTES = 10_000  # as numpy.load
@@ -143,6 +144,8 @@ def _array(data: bytes, what: str) -> Tensor:
     wanted, came = prod(shape) * dtype.itemsize, len(data) - file.tell()
     if min(shape, default=0) < 0 or wanted != came or not dtype.itemsize:  # any number of elements fits in no bytes
         raise MalformedBody(f"{what} has the shape {list(shape)} of {dtype}: {wanted:,} bytes expected, {came:,} came.")
+    if 0 in shape:
+        check_empty(shape, f"{what} ({dtype} {show_shape(shape)})")
     flat = cast("Any", np.frombuffer(data, dtype, offset=file.tell()))
     return flat.reshape(shape, order="F" if is_fortran else "C")
 
@@ -151,7 +154,7 @@ def _bound(array: Any, spec: TensorSpec) -> Tensor:
     dtype: Any = spec.dtype.numpy
     if spec.dtype.is_string:
         if array.dtype.kind == "U":
-            array = np.char.encode(array, "utf-8")
+            array = _utf8(array, spec)
         if array.dtype.kind == "S":
             return array.astype(object)
         wanted = "of dtype S or U"
@@ -162,6 +165,15 @@ def _bound(array: Any, spec: TensorSpec) -> Tensor:
             return np.asarray(array, dtype, order="C")
         wanted = f"as {dtype or spec.dtype.name}"
     raise WrongType(f"Input {spec.alias!r} expects {spec}, got {name_of(array.dtype)}.", hint=f"Save it {wanted}.")
+
+
+def _utf8(array: Any, spec: TensorSpec) -> Any:
+    codes = array.reshape(-1).view(array.dtype.byteorder + "u4")  # NumPy does not look whether they are characters
+    wrong = (codes > 0x10FFFF) | ((codes >= 0xD800) & (codes <= 0xDFFF))
+    if wrong.any():
+        code = int(codes[wrong.argmax()])
+        raise WrongType(f"Input {spec.alias!r}: its text has the code {code:#x}, which is no character.")
+    return np.char.encode(array, "utf-8")
 
 
 def _writable(alias: str, array: Any) -> Any:

@@ -21,7 +21,8 @@ from unstuck.errors import UnsupportedType, WrongShape, WrongType
 from unstuck.proto.wire.tensor_pb2 import TensorProto
 
 MAX_RANK = 32
-MAX_REPEATED_BYTES = 64 << 20
+MAX_EMPTY_ROWS = 1 << 20
+MAX_REPEATED_BYTES = 16 << 20
 
 Shape = tuple[int, ...]
 
@@ -122,6 +123,17 @@ def fill(tensor: TensorProto, array: Tensor, *, as_content: bool) -> None:
         getattr(tensor, form.field).extend((flat.view(np.uint16) if form.is_half else flat).tolist())
 
 
+def check_empty(shape: Shape, subject: str) -> None:
+    """Refuses a tensor without values whose other dimensions are large: each row of nothing is written in an answer.
+
+    Raises:
+        WrongShape: ``subject``, which has the ``shape``, is one.
+    """
+    rows = math.prod(size or 1 for size in shape)
+    if rows > MAX_EMPTY_ROWS:
+        raise WrongShape(f"{subject} has no values and {rows:,} places for them; expected at most {MAX_EMPTY_ROWS:,}.")
+
+
 def _form(tensor: TensorProto, alias: str) -> _Form:
     form = _BY_NUMBER.get(tensor.dtype)
     if form is None and tensor.dtype == dtypes.INVALID.number:
@@ -135,13 +147,16 @@ def _form(tensor: TensorProto, alias: str) -> _Form:
 def _shape(tensor: TensorProto, form: _Form, alias: str) -> Shape:
     if tensor.tensor_shape.unknown_rank:
         raise WrongShape(f"{_subject(alias)} has an unknown shape; expected the size of each dimension.")
-    shape = tuple([dim.size for dim in tensor.tensor_shape.dim])
-    if len(shape) > MAX_RANK:
-        raise WrongShape(f"{_subject(alias)} has {len(shape)} dimensions; expected at most {MAX_RANK}.")
+    dims = tensor.tensor_shape.dim
+    if len(dims) > MAX_RANK:
+        raise WrongShape(f"{_subject(alias)} has {len(dims)} dimensions; expected at most {MAX_RANK}.")
+    shape = tuple([dim.size for dim in dims])
     if shape and min(shape) < 0:
         raise WrongShape(f"{_subject(alias, form, shape)} has a negative size; expected 0 or more in each dimension.")
     if math.prod(size or 1 for size in shape) * form.numpy.itemsize >= 1 << 63:  # of no use even where a size is 0
         raise WrongShape(f"{_subject(alias, form, shape)} is larger than any memory.")
+    if 0 in shape:
+        check_empty(shape, _subject(alias, form, shape))
     return shape
 
 

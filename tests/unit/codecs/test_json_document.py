@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unstuck.codecs.json_document import excerpt, kind, parse
+from unstuck.codecs import json_document
+from unstuck.codecs.json_document import MAX_DEPTH, excerpt, kind, parse
 from unstuck.errors import MalformedBody
 
 NEST = 500_000
@@ -97,25 +98,64 @@ def test_errors_inside_strings_are_sentences(body):
     assert not re.search(r"\b(at|starting at)\. Line", str(caught.value)), "a preposition with nothing after it"
 
 
-@pytest.mark.parametrize(
-    ("opening", "closing", "nest"),
-    [("[", "]", NEST), ('{"a":', "}", NEST // 10), ('[{"a":', "}]", NEST // 10)],
-    ids=["lists", "objects", "both"],
-)
-def test_no_nesting_is_too_deep(opening, closing, nest):
-    depth = nest // len(closing)
-    value = parse((opening * depth + "1" + closing * depth).encode())
+def nesting(value):
+    """How deep the innermost value is, and the value."""
     levels = 0
     while isinstance(value, list | dict):
         (value,) = value.values() if isinstance(value, dict) else value
         levels += 1
-    assert (levels, value) == (nest, 1)
+    return levels, value
+
+
+@pytest.mark.parametrize(
+    ("opening", "closing", "nest"),
+    [("[", "]", 2000), ('{"a":', "}", 2000), ('[{"a":', "}]", 2000)],
+    ids=["lists", "objects", "both"],
+)
+def test_nesting_is_read_to_the_limit_and_no_deeper(opening, closing, nest, monkeypatch):
+    monkeypatch.setattr(json_document, "MAX_DEPTH", nest)
+    depth = nest // len(closing)
+
+    def body(depth):
+        return (opening * depth + "1" + closing * depth).encode()
+
+    for value in (parse(body(depth)), parse(body(depth) + b" surplus")):  # of either reader
+        assert nesting(value) == (nest, 1)
+    with pytest.raises(MalformedBody, match=r"nested more than 2,000 deep\. Line 1"):
+        parse(body(depth + 1))
+
+
+@pytest.mark.parametrize(
+    ("opening", "closing", "nest"), [("[", "]", NEST), ('{"a":', "}", NEST // 10)], ids=["lists", "objects"]
+)
+def test_half_a_million_is_not_too_deep_as_in_tensorflow_serving(opening, closing, nest):
+    assert nesting(parse((opening * nest + "1" + closing * nest).encode())) == (nest, 1)
 
 
 @pytest.mark.parametrize("opening", [b"[", b'{"a":'])
 def test_deep_nesting_that_never_ends_is_refused(opening):
     with pytest.raises(MalformedBody, match="at the end of the body"):
         parse(opening * NEST)
+    with pytest.raises(MalformedBody, match="nested more than 1,000,000 deep"):
+        parse(opening * (MAX_DEPTH + 1))
+
+
+@pytest.mark.parametrize("empty", [b"[]", b"{}"])
+def test_more_lists_and_objects_than_memory_has_room_for_are_refused_before_they_are_read(empty, monkeypatch):
+    monkeypatch.setattr(json_document, "MAX_CONTAINERS", 100)
+    monkeypatch.setattr(json_document, "COUNTED_FROM_BYTES", 200)
+
+    def body(count):
+        return b"[" + b",".join([empty] * (count - 1)) + b"]"
+
+    assert len(parse(body(100))) == 99
+    with pytest.raises(MalformedBody, match="has 101 lists and objects; expected at most 100"):
+        parse(body(101))
+    assert parse(b"[" * 60 + b"]" * 60), "too short to be counted"
+
+
+def test_no_body_that_is_not_counted_has_too_many():
+    assert json_document.COUNTED_FROM_BYTES <= 2 * json_document.MAX_CONTAINERS
 
 
 def test_a_long_line_is_not_printed_whole():
@@ -160,4 +200,15 @@ def test_kind(value, name):
 def test_excerpt():
     assert excerpt({"a": [1, "é"]}) == '{"a":[1,"é"]}'
     assert excerpt("x" * 100, 10) == '"xxxxxxxx…'
-    assert excerpt(parse(b"[" * NEST + b"]" * NEST)) == "a deeply nested Array"
+    assert excerpt(parse(b"[" * NEST + b"]" * NEST), 10) == "[" * 9 + "…"
+    assert excerpt(["x" * 100, "y"], 10) == '["xxxxxxx…'
+
+
+def test_an_excerpt_of_a_large_value_takes_no_longer_than_one_of_a_small_value(monkeypatch):
+    written = []
+    written_by = json_document._WRITER.iterencode
+    monkeypatch.setattr(
+        json_document._WRITER, "iterencode", lambda value: (written.append(part) or part for part in written_by(value))
+    )
+    assert excerpt(list(range(100_000)), 40).endswith("…")
+    assert len(written) < 40

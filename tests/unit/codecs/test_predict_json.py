@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from unstuck.codecs.json_example import example_body
-from unstuck.codecs.predict_json import encode, parse
+from unstuck.codecs.predict_json import MAX_NAMED, encode, parse
 from unstuck.core import dtypes
 from unstuck.core.dtypes import BFLOAT16, BOOL, COMPLEX64, FLOAT, INT32, INT64, STRING
 from unstuck.errors import (
@@ -299,3 +299,15 @@ def test_a_request_sent_back_is_the_same_request(dtype, rows):
     array = np.arange(rows * 6).reshape(rows, 3, 2).astype(dtype.numpy)
     body = encode({"x": array}, "instances").replace(b"predictions", b"instances")
     np.testing.assert_array_equal(bind(body, signature(spec("x", dtype)))["x"], array)
+
+
+def test_of_names_without_end_some_are_told():
+    one = signature(spec("x", FLOAT))
+    extras = {f"n{number}": 1 for number in range(1000)}
+    request = parse(json.dumps({"inputs": {"x": [1.0], **extras}}).encode())
+    request.bind(one)
+    assert len(request.warnings) == MAX_NAMED + 1
+    assert request.warnings[-1] == "980 more inputs are not in signature 'serving_default'."
+    with pytest.raises(InputNames, match="has 980 more names that it does not have") as caught:
+        parse(json.dumps({"instances": [extras]}).encode()).bind(one)
+    assert len(str(caught.value)) < 3000

@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from unstuck.codecs import predict_npy
 from unstuck.core import dtypes
 from unstuck.core.dtypes import FLOAT, INT64, STRING
-from unstuck.errors import BodyTooLarge, InputNames, MalformedBody, UnwritableOutput, WrongType
+from unstuck.errors import BodyTooLarge, InputNames, MalformedBody, UnwritableOutput, WrongShape, WrongType
 
 LIMIT = 1 << 20
 NUMBERS = [
@@ -42,6 +42,30 @@ def same(got, wanted):
     assert (got.dtype, got.shape) == (wanted.dtype, wanted.shape)
     np.testing.assert_array_equal(got, wanted)
     assert got.flags.c_contiguous
+
+
+def test_a_header_is_no_reason_to_allocate():
+    array = np.zeros((1 << 20, 0), np.float32)
+    assert bound(npy(array))["x"].shape == (1 << 20, 0)
+    with pytest.raises(WrongShape, match=r"The body \(float32 \[1048577,0\]\) has no values and 1,048,577 places"):
+        bound(npy(np.zeros(((1 << 20) + 1, 0), np.float32)))
+    huge = npy(np.zeros(4, np.float32)).replace(b"(4,)", b"(4" + b"0" * 40 + b",)").replace(b" " * 40 + b"\n", b"\n")
+    with pytest.raises(MalformedBody, match="bytes expected, 16 came"):
+        bound(huge)
+
+
+@pytest.mark.parametrize("code", [0x110000, 0xFFFFFFFF, 0xD800])
+def test_text_that_is_no_text_is_refused(code):
+    body = npy(np.array(["ab"])).replace(b"a\0\0\0", code.to_bytes(4, "little"))
+    with pytest.raises(WrongType, match=f"Input 'x': its text has the code {code:#x}, which is no"):
+        bound(body, signature(spec("x", STRING)))
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_text_of_any_byte_order_and_shape_is_text(order):
+    for array in (np.array([["é", "\U0010ffff"]]), np.array("x"), np.empty((0, 2), "U3"), np.array([["a", "b"]]).T):
+        same = bound(npy(array.astype(array.dtype.newbyteorder(order))), signature(spec("x", STRING)))["x"]
+        assert same.tolist() == np.char.encode(array, "utf-8").tolist()
 
 
 @given(st.data())

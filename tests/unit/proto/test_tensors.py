@@ -13,7 +13,8 @@ from tensorflow.core.framework.tensor_pb2 import TensorProto as OfficialTensor
 
 from unstuck.core import dtypes
 from unstuck.errors import UnsupportedType, WrongShape, WrongType
-from unstuck.proto.tensors import MAX_RANK, fill, to_array
+from unstuck.proto import tensors
+from unstuck.proto.tensors import MAX_EMPTY_ROWS, MAX_RANK, MAX_REPEATED_BYTES, fill, to_array
 from unstuck.proto.wire.tensor_pb2 import TensorProto, TensorShapeProto
 
 BITS = {np.dtype(np.float16): np.uint16, np.dtype(ml_dtypes.bfloat16): np.uint16}
@@ -205,7 +206,7 @@ def test_the_sixteen_bits_of_a_half_may_be_signed():
             tensor(shape=(5000, 5000), float_val=[1]),
             WrongShape,
             "Input 'x' (float [5000,5000]) takes 25,000,000 values, got 1. The last one is repeated only in tensors of "
-            "up to 67,108,864 bytes. Send all values.",
+            "up to 16,777,216 bytes. Send all values.",
         ),
         (tensor("INVALID"), WrongType, "Input 'x' has no dtype. Set dtype, as DT_FLOAT."),
         (
@@ -241,6 +242,29 @@ def test_how_far_a_value_may_be_repeated_is_a_parameter():
     with pytest.raises(WrongShape, match="up to 15 bytes"):
         to_array(sent, max_repeated_bytes=15)
     assert to_array(tensor(shape=(4,), float_val=[1, 2, 3, 4]), max_repeated_bytes=0).tolist() == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("dtype", ["FLOAT", "STRING"])
+@pytest.mark.parametrize("shape", [(1000, 1000), (1_000_000, 1_000_000), (1 << 40,)])
+def test_a_shape_is_no_reason_to_allocate(dtype, shape, monkeypatch):
+    monkeypatch.setattr(tensors, "_repeated", None)
+    values = {"float_val": [1]} if dtype == "FLOAT" else {"string_val": [b"a"]}
+    with pytest.raises(WrongShape, match=r"got 1\. The last one is repeated only in tensors of up to"):
+        to_array(tensor(dtype, shape, **values), max_repeated_bytes=999_999)
+
+
+def test_a_short_list_is_repeated_up_to_the_limit():
+    count = MAX_REPEATED_BYTES // 4
+    assert to_array(tensor(shape=(count,), float_val=[2])).sum() == 2 * count
+    with pytest.raises(WrongShape, match="up to 16,777,216 bytes"):
+        to_array(tensor(shape=(count + 1,), float_val=[2]))
+
+
+@pytest.mark.parametrize("shape", [(MAX_EMPTY_ROWS, 0), (0, MAX_EMPTY_ROWS), (1 << 10, 0, 1 << 10)])
+def test_a_tensor_without_values_has_no_endless_rows_of_nothing(shape):
+    assert to_array(tensor(shape=shape)).shape == shape
+    with pytest.raises(WrongShape, match=r"has no values and 1,\d+,\d+ places for them; expected at most 1,048,576"):
+        to_array(tensor(shape=tuple(size + 1 if size else 0 for size in shape)))
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from unstuck.proto.wire import signature_pb2 as unstuck_dot_proto_dot_wire_dot_s
 from unstuck.proto.wire import tensor_pb2 as unstuck_dot_proto_dot_wire_dot_tensor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$unstuck/proto/wire/saved_model.proto\x12\x17unstuck.wire.tensorflow\x1a\x19google/protobuf/any.proto\x1a\"unstuck/proto/wire/signature.proto\x1a\x1funstuck/proto/wire/tensor.proto\"l\n\nSavedModel\x12\"\n\x1asaved_model_schema_version\x18\x01 \x01(\x03\x12:\n\x0bmeta_graphs\x18\x02 \x03(\x0b\x32%.unstuck.wire.tensorflow.MetaGraphDef\"\x9e\x05\n\x0cMetaGraphDef\x12H\n\rmeta_info_def\x18\x01 \x01(\x0b\x32\x31.unstuck.wire.tensorflow.MetaGraphDef.MetaInfoDef\x12\x34\n\tgraph_def\x18\x02 \x01(\x0b\x32!.unstuck.wire.tensorflow.GraphDef\x12P\n\x0e\x63ollection_def\x18\x04 \x03(\x0b\x32\x38.unstuck.wire.tensorflow.MetaGraphDef.CollectionDefEntry\x12N\n\rsignature_def\x18\x05 \x03(\x0b\x32\x37.unstuck.wire.tensorflow.MetaGraphDef.SignatureDefEntry\x12=\n\x0e\x61sset_file_def\x18\x06 \x03(\x0b\x32%.unstuck.wire.tensorflow.AssetFileDef\x1as\n\x0bMetaInfoDef\x12\x1a\n\x12meta_graph_version\x18\x01 \x01(\t\x12\x0c\n\x04tags\x18\x04 \x03(\t\x12\x1a\n\x12tensorflow_version\x18\x05 \x01(\t\x12\x1e\n\x16tensorflow_git_version\x18\x06 \x01(\t\x1a\\\n\x12\x43ollectionDefEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x35\n\x05value\x18\x02 \x01(\x0b\x32&.unstuck.wire.tensorflow.CollectionDef:\x02\x38\x01\x1aZ\n\x11SignatureDefEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x34\n\x05value\x18\x02 \x01(\x0b\x32%.unstuck.wire.tensorflow.SignatureDef:\x02\x38\x01\"\x8b\x01\n\rCollectionDef\x12\x42\n\x08\x61ny_list\x18\x05 \x01(\x0b\x32..unstuck.wire.tensorflow.CollectionDef.AnyListH\x00\x1a.\n\x07\x41nyList\x12#\n\x05value\x18\x01 \x03(\x0b\x32\x14.google.protobuf.AnyB\x06\n\x04kind\"Z\n\x0c\x41ssetFileDef\x12\x38\n\x0btensor_info\x18\x01 \x01(\x0b\x32#.unstuck.wire.tensorflow.TensorInfo\x12\x10\n\x08\x66ilename\x18\x02 \x01(\t\"\xaf\x01\n\x08GraphDef\x12.\n\x04node\x18\x01 \x03(\x0b\x32 .unstuck.wire.tensorflow.NodeDef\x12\x35\n\x08versions\x18\x04 \x01(\x0b\x32#.unstuck.wire.tensorflow.VersionDef\x12<\n\x07library\x18\x02 \x01(\x0b\x32+.unstuck.wire.tensorflow.FunctionDefLibrary\"4\n\nVersionDef\x12\x10\n\x08producer\x18\x01 \x01(\x05\x12\x14\n\x0cmin_consumer\x18\x02 \x01(\x05\"L\n\x12\x46unctionDefLibrary\x12\x36\n\x08\x66unction\x18\x01 \x03(\x0b\x32$.unstuck.wire.tensorflow.FunctionDef\"t\n\x0b\x46unctionDef\x12\x31\n\tsignature\x18\x01 \x01(\x0b\x32\x1e.unstuck.wire.tensorflow.OpDef\x12\x32\n\x08node_def\x18\x03 \x03(\x0b\x32 .unstuck.wire.tensorflow.NodeDef\"g\n\x05OpDef\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x38\n\tinput_arg\x18\x02 \x03(\x0b\x32%.unstuck.wire.tensorflow.OpDef.ArgDef\x1a\x16\n\x06\x41rgDef\x12\x0c\n\x04name\x18\x01 \x01(\t\"\xbd\x01\n\x07NodeDef\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\n\n\x02op\x18\x02 \x01(\t\x12\r\n\x05input\x18\x03 \x03(\t\x12\x38\n\x04\x61ttr\x18\x05 \x03(\x0b\x32*.unstuck.wire.tensorflow.NodeDef.AttrEntry\x1aO\n\tAttrEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x31\n\x05value\x18\x02 \x01(\x0b\x32\".unstuck.wire.tensorflow.AttrValue:\x02\x38\x01\"\xc8\x03\n\tAttrValue\x12\x0b\n\x01s\x18\x02 \x01(\x0cH\x00\x12\x0b\n\x01i\x18\x03 \x01(\x03H\x00\x12\x0b\n\x01\x66\x18\x04 \x01(\x02H\x00\x12\x0b\n\x01\x62\x18\x05 \x01(\x08H\x00\x12\x31\n\x04type\x18\x06 \x01(\x0e\x32!.unstuck.wire.tensorflow.DataTypeH\x00\x12:\n\x05shape\x18\x07 \x01(\x0b\x32).unstuck.wire.tensorflow.TensorShapeProtoH\x00\x12\x36\n\x06tensor\x18\x08 \x01(\x0b\x32$.unstuck.wire.tensorflow.TensorProtoH\x00\x12<\n\x04list\x18\x01 \x01(\x0b\x32,.unstuck.wire.tensorflow.AttrValue.ListValueH\x00\x12\x35\n\x04\x66unc\x18\n \x01(\x0b\x32%.unstuck.wire.tensorflow.NameAttrListH\x00\x12\x15\n\x0bplaceholder\x18\t \x01(\tH\x00\x1aK\n\tListValue\x12\t\n\x01s\x18\x02 \x03(\x0c\x12\x33\n\x04\x66unc\x18\t \x03(\x0b\x32%.unstuck.wire.tensorflow.NameAttrListB\x07\n\x05value\"\x1c\n\x0cNameAttrList\x12\x0c\n\x04name\x18\x01 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$unstuck/proto/wire/saved_model.proto\x12\x17unstuck.wire.tensorflow\x1a\x19google/protobuf/any.proto\x1a\"unstuck/proto/wire/signature.proto\x1a\x1funstuck/proto/wire/tensor.proto\"l\n\nSavedModel\x12\"\n\x1asaved_model_schema_version\x18\x01 \x01(\x03\x12:\n\x0bmeta_graphs\x18\x02 \x03(\x0b\x32%.unstuck.wire.tensorflow.MetaGraphDef\"\xd4\x05\n\x0cMetaGraphDef\x12H\n\rmeta_info_def\x18\x01 \x01(\x0b\x32\x31.unstuck.wire.tensorflow.MetaGraphDef.MetaInfoDef\x12\x34\n\tgraph_def\x18\x02 \x01(\x0b\x32!.unstuck.wire.tensorflow.GraphDef\x12\x34\n\tsaver_def\x18\x03 \x01(\x0b\x32!.unstuck.wire.tensorflow.SaverDef\x12P\n\x0e\x63ollection_def\x18\x04 \x03(\x0b\x32\x38.unstuck.wire.tensorflow.MetaGraphDef.CollectionDefEntry\x12N\n\rsignature_def\x18\x05 \x03(\x0b\x32\x37.unstuck.wire.tensorflow.MetaGraphDef.SignatureDefEntry\x12=\n\x0e\x61sset_file_def\x18\x06 \x03(\x0b\x32%.unstuck.wire.tensorflow.AssetFileDef\x1as\n\x0bMetaInfoDef\x12\x1a\n\x12meta_graph_version\x18\x01 \x01(\t\x12\x0c\n\x04tags\x18\x04 \x03(\t\x12\x1a\n\x12tensorflow_version\x18\x05 \x01(\t\x12\x1e\n\x16tensorflow_git_version\x18\x06 \x01(\t\x1a\\\n\x12\x43ollectionDefEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x35\n\x05value\x18\x02 \x01(\x0b\x32&.unstuck.wire.tensorflow.CollectionDef:\x02\x38\x01\x1aZ\n\x11SignatureDefEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x34\n\x05value\x18\x02 \x01(\x0b\x32%.unstuck.wire.tensorflow.SignatureDef:\x02\x38\x01\"A\n\x08SaverDef\x12\x1c\n\x14\x66ilename_tensor_name\x18\x01 \x01(\t\x12\x17\n\x0frestore_op_name\x18\x03 \x01(\t\"\xec\x01\n\rCollectionDef\x12\x44\n\tnode_list\x18\x01 \x01(\x0b\x32/.unstuck.wire.tensorflow.CollectionDef.NodeListH\x00\x12\x42\n\x08\x61ny_list\x18\x05 \x01(\x0b\x32..unstuck.wire.tensorflow.CollectionDef.AnyListH\x00\x1a\x19\n\x08NodeList\x12\r\n\x05value\x18\x01 \x03(\t\x1a.\n\x07\x41nyList\x12#\n\x05value\x18\x01 \x03(\x0b\x32\x14.google.protobuf.AnyB\x06\n\x04kind\"Z\n\x0c\x41ssetFileDef\x12\x38\n\x0btensor_info\x18\x01 \x01(\x0b\x32#.unstuck.wire.tensorflow.TensorInfo\x12\x10\n\x08\x66ilename\x18\x02 \x01(\t\"\xaf\x01\n\x08GraphDef\x12.\n\x04node\x18\x01 \x03(\x0b\x32 .unstuck.wire.tensorflow.NodeDef\x12\x35\n\x08versions\x18\x04 \x01(\x0b\x32#.unstuck.wire.tensorflow.VersionDef\x12<\n\x07library\x18\x02 \x01(\x0b\x32+.unstuck.wire.tensorflow.FunctionDefLibrary\"4\n\nVersionDef\x12\x10\n\x08producer\x18\x01 \x01(\x05\x12\x14\n\x0cmin_consumer\x18\x02 \x01(\x05\"L\n\x12\x46unctionDefLibrary\x12\x36\n\x08\x66unction\x18\x01 \x03(\x0b\x32$.unstuck.wire.tensorflow.FunctionDef\"t\n\x0b\x46unctionDef\x12\x31\n\tsignature\x18\x01 \x01(\x0b\x32\x1e.unstuck.wire.tensorflow.OpDef\x12\x32\n\x08node_def\x18\x03 \x03(\x0b\x32 .unstuck.wire.tensorflow.NodeDef\"g\n\x05OpDef\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x38\n\tinput_arg\x18\x02 \x03(\x0b\x32%.unstuck.wire.tensorflow.OpDef.ArgDef\x1a\x16\n\x06\x41rgDef\x12\x0c\n\x04name\x18\x01 \x01(\t\"\xbd\x01\n\x07NodeDef\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\n\n\x02op\x18\x02 \x01(\t\x12\r\n\x05input\x18\x03 \x03(\t\x12\x38\n\x04\x61ttr\x18\x05 \x03(\x0b\x32*.unstuck.wire.tensorflow.NodeDef.AttrEntry\x1aO\n\tAttrEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x31\n\x05value\x18\x02 \x01(\x0b\x32\".unstuck.wire.tensorflow.AttrValue:\x02\x38\x01\"\xc8\x03\n\tAttrValue\x12\x0b\n\x01s\x18\x02 \x01(\x0cH\x00\x12\x0b\n\x01i\x18\x03 \x01(\x03H\x00\x12\x0b\n\x01\x66\x18\x04 \x01(\x02H\x00\x12\x0b\n\x01\x62\x18\x05 \x01(\x08H\x00\x12\x31\n\x04type\x18\x06 \x01(\x0e\x32!.unstuck.wire.tensorflow.DataTypeH\x00\x12:\n\x05shape\x18\x07 \x01(\x0b\x32).unstuck.wire.tensorflow.TensorShapeProtoH\x00\x12\x36\n\x06tensor\x18\x08 \x01(\x0b\x32$.unstuck.wire.tensorflow.TensorProtoH\x00\x12<\n\x04list\x18\x01 \x01(\x0b\x32,.unstuck.wire.tensorflow.AttrValue.ListValueH\x00\x12\x35\n\x04\x66unc\x18\n \x01(\x0b\x32%.unstuck.wire.tensorflow.NameAttrListH\x00\x12\x15\n\x0bplaceholder\x18\t \x01(\tH\x00\x1aK\n\tListValue\x12\t\n\x01s\x18\x02 \x03(\x0c\x12\x33\n\x04\x66unc\x18\t \x03(\x0b\x32%.unstuck.wire.tensorflow.NameAttrListB\x07\n\x05value\"\x1c\n\x0cNameAttrList\x12\x0c\n\x04name\x18\x01 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,39 +33,43 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SAVEDMODEL']._serialized_start=161
   _globals['_SAVEDMODEL']._serialized_end=269
   _globals['_METAGRAPHDEF']._serialized_start=272
-  _globals['_METAGRAPHDEF']._serialized_end=942
-  _globals['_METAGRAPHDEF_METAINFODEF']._serialized_start=641
-  _globals['_METAGRAPHDEF_METAINFODEF']._serialized_end=756
-  _globals['_METAGRAPHDEF_COLLECTIONDEFENTRY']._serialized_start=758
-  _globals['_METAGRAPHDEF_COLLECTIONDEFENTRY']._serialized_end=850
-  _globals['_METAGRAPHDEF_SIGNATUREDEFENTRY']._serialized_start=852
-  _globals['_METAGRAPHDEF_SIGNATUREDEFENTRY']._serialized_end=942
-  _globals['_COLLECTIONDEF']._serialized_start=945
-  _globals['_COLLECTIONDEF']._serialized_end=1084
-  _globals['_COLLECTIONDEF_ANYLIST']._serialized_start=1030
-  _globals['_COLLECTIONDEF_ANYLIST']._serialized_end=1076
-  _globals['_ASSETFILEDEF']._serialized_start=1086
-  _globals['_ASSETFILEDEF']._serialized_end=1176
-  _globals['_GRAPHDEF']._serialized_start=1179
-  _globals['_GRAPHDEF']._serialized_end=1354
-  _globals['_VERSIONDEF']._serialized_start=1356
-  _globals['_VERSIONDEF']._serialized_end=1408
-  _globals['_FUNCTIONDEFLIBRARY']._serialized_start=1410
-  _globals['_FUNCTIONDEFLIBRARY']._serialized_end=1486
-  _globals['_FUNCTIONDEF']._serialized_start=1488
-  _globals['_FUNCTIONDEF']._serialized_end=1604
-  _globals['_OPDEF']._serialized_start=1606
-  _globals['_OPDEF']._serialized_end=1709
-  _globals['_OPDEF_ARGDEF']._serialized_start=1687
-  _globals['_OPDEF_ARGDEF']._serialized_end=1709
-  _globals['_NODEDEF']._serialized_start=1712
-  _globals['_NODEDEF']._serialized_end=1901
-  _globals['_NODEDEF_ATTRENTRY']._serialized_start=1822
-  _globals['_NODEDEF_ATTRENTRY']._serialized_end=1901
-  _globals['_ATTRVALUE']._serialized_start=1904
-  _globals['_ATTRVALUE']._serialized_end=2360
-  _globals['_ATTRVALUE_LISTVALUE']._serialized_start=2276
-  _globals['_ATTRVALUE_LISTVALUE']._serialized_end=2351
-  _globals['_NAMEATTRLIST']._serialized_start=2362
-  _globals['_NAMEATTRLIST']._serialized_end=2390
+  _globals['_METAGRAPHDEF']._serialized_end=996
+  _globals['_METAGRAPHDEF_METAINFODEF']._serialized_start=695
+  _globals['_METAGRAPHDEF_METAINFODEF']._serialized_end=810
+  _globals['_METAGRAPHDEF_COLLECTIONDEFENTRY']._serialized_start=812
+  _globals['_METAGRAPHDEF_COLLECTIONDEFENTRY']._serialized_end=904
+  _globals['_METAGRAPHDEF_SIGNATUREDEFENTRY']._serialized_start=906
+  _globals['_METAGRAPHDEF_SIGNATUREDEFENTRY']._serialized_end=996
+  _globals['_SAVERDEF']._serialized_start=998
+  _globals['_SAVERDEF']._serialized_end=1063
+  _globals['_COLLECTIONDEF']._serialized_start=1066
+  _globals['_COLLECTIONDEF']._serialized_end=1302
+  _globals['_COLLECTIONDEF_NODELIST']._serialized_start=1221
+  _globals['_COLLECTIONDEF_NODELIST']._serialized_end=1246
+  _globals['_COLLECTIONDEF_ANYLIST']._serialized_start=1248
+  _globals['_COLLECTIONDEF_ANYLIST']._serialized_end=1294
+  _globals['_ASSETFILEDEF']._serialized_start=1304
+  _globals['_ASSETFILEDEF']._serialized_end=1394
+  _globals['_GRAPHDEF']._serialized_start=1397
+  _globals['_GRAPHDEF']._serialized_end=1572
+  _globals['_VERSIONDEF']._serialized_start=1574
+  _globals['_VERSIONDEF']._serialized_end=1626
+  _globals['_FUNCTIONDEFLIBRARY']._serialized_start=1628
+  _globals['_FUNCTIONDEFLIBRARY']._serialized_end=1704
+  _globals['_FUNCTIONDEF']._serialized_start=1706
+  _globals['_FUNCTIONDEF']._serialized_end=1822
+  _globals['_OPDEF']._serialized_start=1824
+  _globals['_OPDEF']._serialized_end=1927
+  _globals['_OPDEF_ARGDEF']._serialized_start=1905
+  _globals['_OPDEF_ARGDEF']._serialized_end=1927
+  _globals['_NODEDEF']._serialized_start=1930
+  _globals['_NODEDEF']._serialized_end=2119
+  _globals['_NODEDEF_ATTRENTRY']._serialized_start=2040
+  _globals['_NODEDEF_ATTRENTRY']._serialized_end=2119
+  _globals['_ATTRVALUE']._serialized_start=2122
+  _globals['_ATTRVALUE']._serialized_end=2578
+  _globals['_ATTRVALUE_LISTVALUE']._serialized_start=2494
+  _globals['_ATTRVALUE_LISTVALUE']._serialized_end=2569
+  _globals['_NAMEATTRLIST']._serialized_start=2580
+  _globals['_NAMEATTRLIST']._serialized_end=2608
 # @@protoc_insertion_point(module_scope)
