@@ -6,6 +6,8 @@
     │   ├── VersionOverflow       a version number beyond 64 bits
     │   ├── MalformedBody         not JSON, or not the shape of a request
     │   ├── BodyTooLarge          HTTP 413
+    │   │   └── InflatesTooMuch   a compressed body that is nothing but size
+    │   ├── BodyTooSlow           HTTP 408
     │   ├── UnknownSignature
     │   ├── UnknownLabel
     │   ├── InputNames            missing or misnamed inputs
@@ -17,20 +19,30 @@
     ├── NotFound (NOT_FOUND)      model, version, page
     ├── NotReady (UNAVAILABLE)    the model is still loading, or the server is stopping
     ├── QueueFull (UNAVAILABLE)   too many calls wait for a batch
+    ├── Overloaded (UNAVAILABLE)  more calls come than can be answered, or memory is short; with Retry-After
+    ├── Quarantined (UNAVAILABLE) the version was found broken, or taken out of service by an operator
+    ├── Unauthenticated (UNAUTHENTICATED)  no key or token, or not a valid one
     ├── NotPermitted (PERMISSION_DENIED)
     ├── DeadlineExceeded (DEADLINE_EXCEEDED)
     ├── EngineError               the framework's own error, with the code it gave
     ├── ModelsUnavailable         after a reload, new models that cannot be served (UNKNOWN)
     └── SetupError                the server cannot start: flags, files, models (FAILED_PRECONDITION)
         └── LoadFailed            one version cannot be loaded
+            └── NotEnoughMemory   it would not fit
 
 A message says what was expected, what came, and where; ``hint`` says what to do about it; ``cause`` is the cause code
 that ``unstuck diagnose`` uses for the same fault, where there is one.
 """
 
 import difflib
+import math
+import time
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from enum import Enum
+from typing import Literal
+
+QuarantineKind = Literal["engine error", "not finite", "canary", "operator"]
 
 
 class Code(Enum):
@@ -76,12 +88,14 @@ class UnstuckError(Exception):
         cause: the diagnosis cause code of the same fault; may be empty.
         model: the model's name in the call, where the call is not read by whoever answers it.
         about: the version and the signature that were called, where it is known which.
+        retry_after_s: when to try again, where that is worth it.
     """
 
     code: Code = Code.UNKNOWN
     cause: str = ""
     model: str = ""
     about: tuple[int, str] | None = None
+    retry_after_s: int | None = None
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
@@ -103,7 +117,7 @@ class InvalidRequest(UnstuckError):
 class MalformedPath(InvalidRequest):
     def __init__(self, method: str, path: str) -> None:
         super().__init__(
-            f"Malformed request: {method} {path}.",
+            f"Malformed request: {method} {shortened(path)}.",
             hint="Expected POST /v1/models/NAME[/versions/N|/labels/L]:predict, "
             "or GET /v1/models/NAME[/versions/N|/labels/L][/metadata].",
         )
@@ -128,6 +142,28 @@ class BodyTooLarge(InvalidRequest):
     @property
     def http_status(self) -> int:
         return 413
+
+
+class InflatesTooMuch(BodyTooLarge):
+    def __init__(self, size_bytes: int, inflated_bytes: int, most_times: int) -> None:
+        InvalidRequest.__init__(
+            self,
+            f"The compressed body's first {size_bytes:,} bytes inflate to more than {inflated_bytes:,}: "
+            f"{most_times:,} times their size is the limit.",
+            hint="Send it uncompressed, or raise the limit with --rest_api_max_inflation.",
+        )
+
+
+class BodyTooSlow(InvalidRequest):
+    def __init__(self, allowed_s: float) -> None:
+        super().__init__(
+            f"The request's body did not arrive within {allowed_s:.3g} s of its headers.",
+            hint="Send it faster, or raise the limit with --rest_api_body_timeout_seconds.",
+        )
+
+    @property
+    def http_status(self) -> int:
+        return 408
 
 
 class UnknownSignature(InvalidRequest):
@@ -188,9 +224,85 @@ class NotReady(UnstuckError):
     code = Code.UNAVAILABLE
 
 
+class Quarantined(UnstuckError):
+    """A version is out of service until it has been loaded again.
+
+    Attributes:
+        name: the model's.
+        version: its number.
+        kind: what took it out.
+        reason: why, in words.
+        since: when, in seconds of the epoch.
+        attempts: how often it was loaded again, in vain.
+        problem: why the latest of these failed.
+    """
+
+    code = Code.UNAVAILABLE
+
+    def __init__(
+        self, name: str, version: int, kind: QuarantineKind, reason: str, attempts: int = 0, problem: str = ""
+    ) -> None:
+        self.name, self.version, self.reason = name, version, reason.rstrip(".")
+        self.kind: QuarantineKind = kind
+        self.attempts, self.problem = attempts, problem
+        self.since = time.time()
+        super().__init__("")
+        self._say()
+
+    def after(self, problem: UnstuckError) -> "Quarantined":
+        """The same once it could not be loaded again."""
+        told = self.again()
+        told.attempts, told.problem = self.attempts + 1, str(problem)
+        told._say()
+        return told
+
+    def again(self) -> "Quarantined":
+        """The same, to be raised: an error is changed by those whom it passes."""
+        told = Quarantined(self.name, self.version, self.kind, self.reason, self.attempts, self.problem)
+        told.since = self.since
+        told._say()
+        return told
+
+    def _say(self) -> None:
+        since = datetime.fromtimestamp(self.since, UTC).isoformat(timespec="seconds")
+        self.message = (
+            f"Model {self.name!r} version {self.version} is in quarantine since {since}, {self.kind}: {self.reason}."
+        )
+        if self.attempts:
+            times = "once" if self.attempts == 1 else f"{self.attempts} times"
+            self.message += f" It was loaded again {times}, in vain: {self.problem}"
+        if self.kind == "operator":
+            self.hint = f"unstuck quarantine URL {self.name} --version={self.version} --release brings it back."
+        else:
+            self.hint = "It is loaded again by itself, and serves once it answers rightly; /statusz says more."
+
+
 class QueueFull(UnstuckError):
     code = Code.UNAVAILABLE
     cause = "resources/overload"
+
+
+class Overloaded(UnstuckError):
+    """A call that was refused, as it would have waited for too long, or have taken memory that there is not."""
+
+    code = Code.UNAVAILABLE
+    cause = "resources/overload"
+
+    def __init__(self, message: str, *, hint: str, wait_s: float) -> None:
+        """``wait_s``: how long those that come now wait."""
+        super().__init__(message, hint=hint)
+        self.retry_after_s = max(math.ceil(wait_s), 1)
+
+
+class Unauthenticated(UnstuckError):
+    """``challenge`` is what HTTP's WWW-Authenticate says. Messages never show what was sent."""
+
+    code = Code.UNAUTHENTICATED
+
+    def __init__(self, message: str, *, hint: str = "", given: bool = True) -> None:
+        """``given``: there was a key or a token, which is not valid."""
+        super().__init__(message, hint=hint)
+        self.challenge = 'Bearer realm="unstuck"' + (', error="invalid_token"' if given else "")
 
 
 class NotPermitted(UnstuckError):
@@ -230,6 +342,34 @@ class LoadFailed(SetupError):
         self.may_pass = may_pass
 
 
+class NotEnoughMemory(LoadFailed):
+    """A version is not loaded, as it would not fit; it is tried again once ``needed`` bytes are left."""
+
+    cause = "resources/memory-limit"
+
+    def __init__(self, message: str, *, hint: str, needed: int) -> None:
+        super().__init__(message, hint=hint)
+        self.needed = needed
+
+
+def cut(text: str, most: int = 200) -> str:
+    """``text``, which a client sent, no longer than ``most`` characters."""
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def shortened(text: str, most: int = 200) -> str:
+    """``text``, which a client sent, as it may be told back outside of quotes."""
+    return printable(cut(text, most))
+
+
+def printable(text: str) -> str:
+    """``text`` on one line, with what steers a terminal or ends a line written as Python writes it."""
+    return text if text.isprintable() else "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
+
+
+MAX_COMPARED = 200  # characters of a name that others are compared with
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """``Did you mean 'x'?`` for the known name nearest to ``name``; empty when none is near."""
     near = nearest(name, known)
@@ -238,6 +378,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """The known name nearest to ``name``, ignoring case and punctuation; empty when none is near."""
+    if len(name) > MAX_COMPARED:
+        return ""
     folded = {_fold(candidate): candidate for candidate in known}
     matches = difflib.get_close_matches(_fold(name), list(folded), n=1, cutoff=0.6)
     return folded[matches[0]] if matches else ""

@@ -103,3 +103,16 @@ def test_an_unknown_signature_lists_the_known_and_names_the_nearest():
 def test_nearest(name, known, near):
     assert nearest(name, known) == near
     assert did_you_mean(name, known) == (f"Did you mean {near!r}?" if near else "")
+
+
+def test_what_a_client_sent_is_told_back_short_and_on_one_line():
+    assert errors.cut("abc", 3) == "abc"
+    assert errors.cut("abcd", 3) == "ab…"
+    assert errors.printable("é a") == "é a"
+    assert errors.printable("a\nb\x1b") == r"a\nb\x1b"
+    assert errors.shortened("a\n" + "b" * 300, 10) == r"a\nbbbbbbb…"
+
+
+def test_a_name_without_end_is_compared_with_none():
+    assert errors.nearest("seralize", ["serialize"]) == "serialize"
+    assert errors.nearest("x" * 1_000_000, ["x" * 1_000_000]) == ""

@@ -126,6 +126,9 @@ class ChoosingLoader(Loader):
             raise
         return choice.servable
 
+    def estimate(self) -> int | None:
+        return self._inner.estimate()
+
     def unload(self) -> None:
         if self._choice is not None:
             self._choice.end()

@@ -26,6 +26,7 @@ SHARE = 0.75  # of the memory that is free when it begins
 LEAST_MEMORY = 1 << 30  # TensorFlow and tf2onnx alone take most of it
 LOOK_S = 0.05
 _CLOSE = 0.8  # of the memory limit: who fails that near to it fails for it
+_FULL = ("No space left on device", "Disk quota exceeded")
 _MIB = 1 << 20
 _DISTRIBUTIONS = {
     "tf2onnx": ("tf2onnx",),
@@ -144,6 +145,8 @@ def _failed(code: int, said: str, log: str, peak: int, limits: Limits) -> NotCon
         return NotConverted("the conversion was killed, as systems do where memory runs out", is_lasting=False)
     if code < 0:
         return NotConverted(f"tf2onnx crashed ({signal.Signals(-code).name})")
+    if full := next((why for why in _FULL if why in said or why in log), ""):
+        return NotConverted(f"there is no room for the conversion: {full}", is_lasting=False)
     last = next((line for line in reversed(log.splitlines()) if line.strip()), "")
     return NotConverted(f"tf2onnx failed: {said or last or f'exit status {code}'}"[: convert.SAID])
 

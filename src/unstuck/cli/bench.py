@@ -13,6 +13,7 @@ from unstuck.bench import child
 from unstuck.bench.load import Arrivals, ClosedLoop, Load, OpenLoop
 from unstuck.bench.run import Question, Watcher, measure
 from unstuck.cli import output
+from unstuck.cli.api_key import API_KEY_FILE, api_key
 from unstuck.cli.bench_progress import Progress, Silence
 from unstuck.client.address import SCHEMES
 from unstuck.client.tls import TlsFiles
@@ -45,6 +46,7 @@ What is sent
   --batch N              rows of a request that is made up (1)
   --signature NAME       which to call (the default one)
   --ca-file, --cert-file, --key-file FILE   for TLS
+  --api_key_file FILE    holds the key for the server, if it wants one (else $UNSTUCK_API_KEY)
 
 PATH alone
   --api rest|grpc        which to call (rest)
@@ -66,7 +68,7 @@ Format = Literal["text", "json", "html"]
 Api = Literal["rest", "grpc"]
 
 
-def _number(text: str) -> float:
+def read_number(text: str) -> float:
     try:
         value = float(text)
     except ValueError:
@@ -78,7 +80,7 @@ def _number(text: str) -> float:
 
 def _seconds(text: str) -> float:
     """0 is none."""
-    return 0.0 if text.strip() in ("0", "0.0") else _number(text)
+    return 0.0 if text.strip() in ("0", "0.0") else read_number(text)
 
 
 def _concurrencies(text: str) -> tuple[ClosedLoop, ...]:
@@ -86,7 +88,7 @@ def _concurrencies(text: str) -> tuple[ClosedLoop, ...]:
 
 
 def _rates(text: str) -> tuple[OpenLoop, ...]:
-    return tuple(OpenLoop(_number(each)) for each in text.split(","))
+    return tuple(OpenLoop(read_number(each)) for each in text.split(","))
 
 
 def _arrivals(text: str) -> Arrivals:
@@ -107,7 +109,7 @@ def _format(text: str) -> Format:
     return text
 
 
-def _path(text: str) -> Path:
+def read_path(text: str) -> Path:
     if not text:
         raise ValueError("expected a path")
     return Path(text).absolute()
@@ -118,13 +120,13 @@ CONCURRENCY: Flag[tuple[ClosedLoop, ...]] = Flag(
 )
 RATE: Flag[tuple[OpenLoop, ...]] = Flag("rate", _rates, (), "R[,R…]", "open loops")
 ARRIVALS: Flag[Arrivals] = Flag("arrivals", _arrivals, "poisson", "poisson|constant", "how an open loop's calls come")
-TARGET: Flag[float | None] = Flag("target-p99", _number, None, "MS", "what the 99th percentile must stay within")
-DURATION = Flag("duration", _number, 5.0, "SECONDS", "of each load")
+TARGET: Flag[float | None] = Flag("target-p99", read_number, None, "MS", "what the 99th percentile must stay within")
+DURATION = Flag("duration", read_number, 5.0, "SECONDS", "of each load")
 WARMUP = Flag("warmup", _seconds, 1.0, "SECONDS", "before each load")
-TIMEOUT = Flag("timeout", _number, 10.0, "SECONDS", "after which a call has failed")
+TIMEOUT = Flag("timeout", read_number, 10.0, "SECONDS", "after which a call has failed")
 CONNECTIONS = Flag("connections", read_positive, 256, "N", "an open loop's calls under way at most")
 PROCESSES = Flag("processes", read_positive, 1, "N", "that make the load")
-REQUESTS: Flag[Path | None] = Flag("requests", _path, None, "FILE", "what is sent")
+REQUESTS: Flag[Path | None] = Flag("requests", read_path, None, "FILE", "what is sent")
 BATCH = Flag("batch", read_positive, 1, "N", "rows of a request that is made up")
 SIGNATURE = Flag("signature", str, "", "NAME", "which to call")
 CA_FILE = Flag("ca-file", str, "", "FILE", "certificates to trust")
@@ -133,14 +135,14 @@ KEY_FILE = Flag("key-file", str, "", "FILE", "its key")
 API: Flag[Api] = Flag("api", _api, "rest", "rest|grpc", "which to call of a model on disk")
 SERVE_FLAG = Flag("serve-flag", str, "", "FLAG", "a flag for unstuck serve", repeatable=True)
 FORMAT: Flag[Format] = Flag("format", _format, "text", "text|json|html", "the report's form")
-OUTPUT: Flag[Path | None] = Flag("output", _path, None, "FILE", "where to write the report")
+OUTPUT: Flag[Path | None] = Flag("output", read_path, None, "FILE", "where to write the report")
 
 OF_PATH = (API, SERVE_FLAG)
 FLAGS = cast(
     "tuple[Flag[object], ...]",
     (
         *(CONCURRENCY, RATE, ARRIVALS, TARGET, DURATION, WARMUP, TIMEOUT, CONNECTIONS, PROCESSES),
-        *(REQUESTS, BATCH, SIGNATURE, CA_FILE, CERT_FILE, KEY_FILE),
+        *(REQUESTS, BATCH, SIGNATURE, CA_FILE, CERT_FILE, KEY_FILE, API_KEY_FILE),
         *(*OF_PATH, FORMAT, OUTPUT, flags.HELP),
     ),
 )
@@ -200,13 +202,13 @@ def _question(given: Flags) -> Generator[Question]:
         yield replace(_asked(given), url=where, diagnosis=_diagnosis(given, shlex.quote(where)))
         return
     asked = _asked(given)
-    signal.signal(signal.SIGTERM, _terminated)  # which would leave the child behind
+    signal.signal(signal.SIGTERM, terminated)  # which would leave the child behind
     with child.serving(where, given.get(API), given.all(SERVE_FLAG)) as served:
         diagnosis = _diagnosis(given, f"--model={shlex.quote(where)}")
         yield replace(asked, url=served.url, server_pid=served.pid, diagnosis=diagnosis)
 
 
-def _terminated(number: int, _: object) -> None:
+def terminated(number: int, _: object) -> None:
     sys.exit(128 + number)
 
 
@@ -235,6 +237,7 @@ def _asked(given: Flags) -> Question:
         connections=given.get(CONNECTIONS),
         processes=given.get(PROCESSES),
         tls=TlsFiles(given.get(CA_FILE) or None, given.get(CERT_FILE) or None, given.get(KEY_FILE) or None),
+        api_key=api_key(given),
     )
 
 

@@ -15,6 +15,8 @@ from unstuck.bench.tally import Window
 class Silence:
     """For a log."""
 
+    def says(self, what: str) -> None: ...
+
     def begins(self, load: Load, seconds: float) -> None: ...
 
     def window(self, process: int, window: Window) -> None: ...
@@ -37,6 +39,10 @@ class Progress:
 
     def __exit__(self, *_: object) -> None:
         self._live.stop()
+
+    def says(self, what: str) -> None:
+        """What happens between two loads."""
+        self._live.update(Text(what), refresh=True)
 
     def begins(self, load: Load, seconds: float) -> None:
         self._load, self._seconds = load.name, seconds

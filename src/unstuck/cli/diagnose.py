@@ -13,12 +13,13 @@ from rich.console import Console
 
 from unstuck import engines
 from unstuck.cli import output
+from unstuck.cli.api_key import API_KEY_FILE, api_key
 from unstuck.cli.on_disk import newest
 from unstuck.codecs import golden_json
 from unstuck.config import flags
 from unstuck.config.flag_values import read_bool, read_seconds
 from unstuck.config.flags import Flag, FlagError, Flags
-from unstuck.config.serve_flags import TAGS
+from unstuck.config.serve_flags import TAGS, UNSAFE_OPS
 from unstuck.core.locations import RemotePath, location
 from unstuck.core.models import ModelSpec
 from unstuck.doctor import run as doctor
@@ -51,6 +52,8 @@ What to look at
   --cgroup DIR            the cgroup folder of the server's container
   --pipeline_file FILE    the pipeline in front of --model
   --saved_model_tags TAGS tags of the graph to load (serve)
+  --allow_unsafe_ops      load a --model that reads or writes files or runs Python
+  --api_key_file FILE     holds the key for TARGET's server (else $UNSTUCK_API_KEY)
 
 How
   --timeout SECONDS       for everything (120)
@@ -122,6 +125,8 @@ ASKED = (
     CGROUP,
     PIPELINE,
     TAGS,
+    UNSAFE_OPS,
+    API_KEY_FILE,
     TIMEOUT,
     LOAD,
     SAVE,
@@ -256,7 +261,8 @@ def question(given: Flags) -> Question:
         raise SetupError(f"--cgroup={cgroup} is not a folder.")
     for flag in (REQUESTS, GOLDEN):
         _check_lines(flag, given.get(flag))
-    endpoint = Endpoint(target) if target else None
+    key = api_key(given)
+    endpoint = Endpoint(target, key) if target else None
     try:
         versions = _versions(given.get(MODEL))
         model = _chosen(versions, endpoint) if versions else None
@@ -277,6 +283,8 @@ def question(given: Flags) -> Question:
         load=given.get(LOAD),
         pipeline_file=given.get(PIPELINE),
         tags=given.get(TAGS),
+        api_key=key,
+        allow_unsafe_ops=given.get(UNSAFE_OPS),
     )
 
 

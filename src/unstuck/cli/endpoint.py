@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 
+from unstuck.cli.api_key import request
 from unstuck.core import dtypes
 from unstuck.core.inspection import Inspection
 from unstuck.core.signatures import METHOD_NAMES, Signature, TensorSpec
@@ -29,7 +30,7 @@ def is_served(where: str) -> bool:
 class Endpoint:
     """A model's URL, taken apart: ``http://host:8501/v1/models/m``, with ``/versions/1`` or ``/labels/stable``."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, api_key: str = "") -> None:
         """Raises SetupError where ``url`` is not a model's."""
         found = _URL.fullmatch(url.split("?", maxsplit=1)[0])
         if found is None:
@@ -37,6 +38,7 @@ class Endpoint:
                 f"{url} is not a model's URL.", hint="Expected http://HOST:8501/v1/models/NAME[/versions/N|/labels/L]."
             )
         self.server, self.model = found["server"], urllib.parse.unquote(found["model"])
+        self._key = api_key
         self.url = f"{self.server}/v1/models/{found['model']}{found['version'] or ''}"
 
     def inspect(self) -> tuple[Inspection, int]:
@@ -45,7 +47,7 @@ class Endpoint:
         Raises:
             SetupError: no such server, no such model, or an answer that is not metadata.
         """
-        document = _get(f"{self.url}/metadata")
+        document = _get(f"{self.url}/metadata", self._key)
         try:
             version = int(document["model_spec"]["version"])
             definitions = document["metadata"]["signature_def"]["signature_def"]
@@ -53,32 +55,31 @@ class Endpoint:
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise SetupError(f"{self.url}/metadata answers no signatures: {type(error).__name__} {error}.") from error
         signatures.pop("__saved_model_init_op", None)
-        states = ", ".join(
-            f"{each.get('version')} {each.get('state')}" for each in _get(self.url).get("model_version_status", [])
-        )
+        versions = _get(self.url, self._key).get("model_version_status", [])
+        states = ", ".join(f"{each.get('version')} {each.get('state')}" for each in versions)
         return Inspection("endpoint", signatures, {"versions": states}), version
 
 
-def _get(url: str) -> Any:
+def _get(url: str, key: str) -> Any:
     try:
-        with urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer:
+        with urllib.request.urlopen(request(url, key), timeout=TIMEOUT_S) as answer:
             return orjson.loads(answer.read(MAX_BYTES))
     except urllib.error.HTTPError as error:
         with error:
             said = error.read(1000).decode(errors="replace").strip()
-        raise SetupError(f"{url} answers {error.code}: {said or error.reason}", hint=_known(url)) from None
+        raise SetupError(f"{url} answers {error.code}: {said or error.reason}", hint=_known(url, key)) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
         raise SetupError(f"{url} cannot be read: {reason}.", hint="Is it the address of the REST API?") from None
 
 
-def _known(url: str) -> str:
+def _known(url: str, key: str) -> str:
     """The nearest name that the server does serve, where it is ours and says."""
     found = _URL.fullmatch(url)
     if found is None:
         return ""
     try:
-        with urllib.request.urlopen(f"{found['server']}/readyz", timeout=TIMEOUT_S) as answer:
+        with urllib.request.urlopen(request(f"{found['server']}/readyz", key), timeout=TIMEOUT_S) as answer:
             return did_you_mean(found["model"], orjson.loads(answer.read(MAX_BYTES))["models"])
     except (OSError, ValueError, KeyError, TypeError):
         return ""

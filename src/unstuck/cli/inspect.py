@@ -10,6 +10,7 @@ from urllib.parse import quote, urlsplit
 import orjson
 
 from unstuck.cli import calls
+from unstuck.cli.api_key import API_KEY_FILE, api_key
 from unstuck.cli.endpoint import Endpoint, is_served
 from unstuck.cli.on_disk import find
 from unstuck.config import flags, serve_flags
@@ -23,7 +24,7 @@ WIDTH = 80
 _TOGETHER = "\N{NO-BREAK SPACE}"
 MAX_BODY = 60  # of a request that is written out; a longer one is made by Python
 JSON: Flag[bool] = Flag("json", read_bool, False, "", "print everything as JSON", boolean=True)
-FLAGS: tuple[Flag[object], ...] = (JSON, serve_flags.TAGS, flags.HELP)  # type: ignore[assignment]
+FLAGS: tuple[Flag[object], ...] = (JSON, serve_flags.TAGS, API_KEY_FILE, flags.HELP)  # type: ignore[assignment]
 
 USAGE = """\
 Usage: unstuck inspect PATH [--json] [--saved_model_tags=TAGS]
@@ -31,7 +32,8 @@ Usage: unstuck inspect PATH [--json] [--saved_model_tags=TAGS]
 PATH is what unstuck serve takes: a SavedModel, an .onnx or .tflite file, or a
 folder with numbered versions, of which the newest is shown. Or the URL of a
 served model: http://HOST:8501/v1/models/NAME, of this server or of TensorFlow
-Serving."""
+Serving; its API key, if it wants one, is in --api_key_file=FILE or in the
+environment variable UNSTUCK_API_KEY."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ def run(arguments: Sequence[str]) -> int:
             f"Expected one path or URL, got {len(parsed.positional)}.", hint="unstuck inspect --help says more."
         )
     (where,) = parsed.positional
-    subject = _served(where) if is_served(where) else _on_disk(where, parsed.get(serve_flags.TAGS))
+    subject = _served(where, api_key(parsed)) if is_served(where) else _on_disk(where, parsed.get(serve_flags.TAGS))
     try:
         if parsed.get(JSON):
             print(orjson.dumps(as_json(subject), option=orjson.OPT_INDENT_2).decode())
@@ -73,8 +75,8 @@ def run(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _served(url: str) -> Subject:
-    endpoint = Endpoint(url)
+def _served(url: str, key: str) -> Subject:
+    endpoint = Endpoint(url, key)
     inspection, version = endpoint.inspect()
     host = urlsplit(endpoint.server).hostname or "localhost"
     grpc_address = f"[{host}]:{DEFAULT_GRPC_PORT}" if ":" in host else f"{host}:{DEFAULT_GRPC_PORT}"

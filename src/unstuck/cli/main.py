@@ -20,7 +20,11 @@ Commands:
   record-golden PATH --requests=FILE   keep a model's right answers beside it, to be checked at each load
   check-config FILE   say what a model config file would serve, or everything that is wrong with it
   status URL   say whether a running server is well, and what is wrong if not
+  health [URL]   whether a server takes calls, as an exit status
+  quarantine URL MODEL --version=N   take a version of a running server out of service, or have it back
+  make-key NAME   make an API key for a server that takes calls with a key only
   bench URL|PATH   measure how many requests a served model answers, and how fast
+  size PATH      what a model needs to be served at a rate, and manifests for Docker, Kubernetes and KServe
   diagnose [URL] [--model=PATH]   find out why a served model gives the same or a wrong prediction
   explain [CAUSE]   what a cause is that diagnose names, and how to fix it
 
@@ -35,7 +39,11 @@ COMMANDS = {
     "record-golden": "record_golden",
     "check-config": "check_config",
     "status": "status",
+    "quarantine": "quarantine",
+    "make-key": "make_key",
     "bench": "bench",
+    "size": "size",
+    "health": "health",
     "diagnose": "diagnose",
     "explain": "explain",
 }

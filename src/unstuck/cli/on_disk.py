@@ -32,7 +32,7 @@ class Found:
             raise SetupError(f"Model {self.name!r} is remote: nothing is written there.", hint=f"Give {instead}.")
 
 
-def find(where: str, tags: tuple[str, ...]) -> Found:
+def find(where: str, tags: tuple[str, ...], *, allow_unsafe_ops: bool = False) -> Found:
     """The newest version of the model at ``where``, or ``where`` itself if it is a version.
 
     Raises:
@@ -40,7 +40,7 @@ def find(where: str, tags: tuple[str, ...]) -> Found:
         LoadFailed: no engine knows what is there.
     """
     (model,) = server_config(parse([where], SERVE_FLAGS)).models
-    installed = [_configured(engine, tags) for engine in engines.installed()]
+    installed = [_configured(engine, tags, allow_unsafe_ops) for engine in engines.installed()]
     version = newest(model.base_path, installed)
     engine = next((each for each in installed if each.recognises(version.path)), None)
     if engine is None:
@@ -66,5 +66,7 @@ def newest(base_path: Path | RemotePath, installed: Sequence[Engine]) -> Version
     return version_folder(base_path) if is_version(base_path) else versions_in(base_path)[-1]
 
 
-def _configured(engine: Engine, tags: tuple[str, ...]) -> Engine:
-    return replace(engine, tags=tags) if isinstance(engine, TensorFlowEngine) else engine
+def _configured(engine: Engine, tags: tuple[str, ...], allow_unsafe_ops: bool) -> Engine:
+    if isinstance(engine, TensorFlowEngine):
+        return replace(engine, tags=tags, allow_unsafe_ops=allow_unsafe_ops)
+    return engine

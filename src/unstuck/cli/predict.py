@@ -13,13 +13,14 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
+from unstuck.cli.api_key import API_KEY_FILE, api_key
 from unstuck.cli.endpoint import Endpoint, is_served
 from unstuck.cli.on_disk import find
 from unstuck.client.clients import Client
 from unstuck.client.inputs import bind
 from unstuck.config import flags, serve_flags
 from unstuck.config.flag_values import read_bool
-from unstuck.config.flags import Flag, FlagError
+from unstuck.config.flags import Flag, FlagError, Flags
 from unstuck.core.signatures import DEFAULT_SIGNATURE, Signature, Tensor, Tensors, TensorSpec
 from unstuck.errors import InputNames, SetupError, UnknownSignature, WrongType, did_you_mean, nearest
 
@@ -32,7 +33,10 @@ disk, which is loaded here. Each --input is a value of one row; given again, it 
   --input age=1.5              a number, or a JSON list for an input whose rows are lists
   --input text=hello           text, as it is, for an input of strings
   --input text=@file.txt       a file's content for an input of strings; an .npy file or an image for one of numbers
-  --csv=rows.csv               one row a line; the header names the inputs"""
+  --csv=rows.csv               one row a line; the header names the inputs
+
+  --api_key_file=FILE          holds the server's API key, if it wants one (else $UNSTUCK_API_KEY)
+  --allow_unsafe_ops           load a model that reads or writes files or runs Python"""
 
 HELP_HINT = "unstuck predict --help says more."
 MAX_SHOWN = 60
@@ -40,7 +44,10 @@ SIGNATURE = Flag("signature", str, DEFAULT_SIGNATURE, "NAME", "the signature to 
 INPUT = Flag("input", str, "", "NAME=VALUE", "a value of one row", repeatable=True)
 CSV = Flag("csv", str, "", "FILE", "rows of a CSV file")
 JSON = Flag("json", read_bool, False, "", "print the outputs as JSON", boolean=True)
-FLAGS = cast("tuple[Flag[object], ...]", (SIGNATURE, INPUT, CSV, JSON, serve_flags.TAGS, flags.HELP))
+FLAGS = cast(
+    "tuple[Flag[object], ...]",
+    (SIGNATURE, INPUT, CSV, JSON, API_KEY_FILE, serve_flags.TAGS, serve_flags.UNSAFE_OPS, flags.HELP),
+)
 
 Call = Callable[[dict[str, object]], Tensors]
 
@@ -63,7 +70,7 @@ def run(arguments: Sequence[str]) -> int:
     name, file = given.get(SIGNATURE), given.get(CSV)
     with ExitStack() as stack:
         served = is_served(where)
-        signature, call = _served(stack, where, name) if served else _on_disk(where, name, given.get(serve_flags.TAGS))
+        signature, call = _served(stack, where, name, api_key(given)) if served else _on_disk(where, name, given)
         rows = _from_csv(Path(file), signature) if file else _from_inputs(given.all(INPUT), signature)
         outputs = call({alias: _batched(values, signature.inputs[alias]) for alias, values in rows.items()})
         if given.get(JSON):
@@ -73,7 +80,7 @@ def run(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _served(stack: ExitStack, url: str, name: str) -> tuple[Signature, Call]:
+def _served(stack: ExitStack, url: str, name: str, key: str) -> tuple[Signature, Call]:
     endpoint = Endpoint(url)
     version, label = None, None
     rest = endpoint.url.removeprefix(endpoint.server).split("/")[4:]
@@ -81,7 +88,8 @@ def _served(stack: ExitStack, url: str, name: str) -> tuple[Signature, Call]:
         version = int(rest[1])
     elif rest[:1] == ["labels"]:
         label = rest[1]
-    client = stack.enter_context(Client(endpoint.server, endpoint.model, version=version, label=label))
+    client = Client(endpoint.server, endpoint.model, version=version, label=label, api_key=key)
+    stack.enter_context(client)
     signatures = client.signatures()
     if name not in signatures:
         raise UnknownSignature(endpoint.model, name, signatures)
@@ -95,8 +103,8 @@ def _served(stack: ExitStack, url: str, name: str) -> tuple[Signature, Call]:
     return signatures[name], call
 
 
-def _on_disk(where: str, name: str, tags: tuple[str, ...]) -> tuple[Signature, Call]:
-    found = find(where, tags)
+def _on_disk(where: str, name: str, given: Flags) -> tuple[Signature, Call]:
+    found = find(where, given.get(serve_flags.TAGS), allow_unsafe_ops=given.get(serve_flags.UNSAFE_OPS))
     servable = found.engine.loader(found.version.path).load()
     signature = servable.signatures.get(name)
     if signature is None:

@@ -6,7 +6,6 @@ import faulthandler
 import logging
 import os
 import signal
-import sys
 from collections.abc import Coroutine
 from dataclasses import replace
 from functools import partial
@@ -15,10 +14,12 @@ from typing import Any, NoReturn
 import uvloop
 
 from unstuck import __version__
+from unstuck.cli.allowed import say_what_is_allowed
 from unstuck.cli.memory import keep_freed_buffers
 from unstuck.cli.served_page import served_page
 from unstuck.config.settings import ServerConfig
 from unstuck.errors import UnstuckError
+from unstuck.monitor import log_lines
 from unstuck.monitor.log_lines import console
 from unstuck.server import Server
 from unstuck.supervisor.peers import ConnectedPeers
@@ -52,8 +53,7 @@ def _leave(status: int) -> NoReturn:
     """Ends the process without taking the interpreter apart: a native thread that wakes up in that aborts it."""
     logging.shutdown()
     atexit._run_exitfuncs()  # pyright: ignore[reportPrivateUsage]
-    sys.stdout.flush()
-    sys.stderr.flush()
+    log_lines.flush()
     os._exit(status)
 
 
@@ -63,6 +63,7 @@ async def _serve_alone(config: ServerConfig) -> int:
     await server.start()
     names = ", ".join(each.name for each in server.plan) or "no model yet"
     console.info(f"Unstuck {__version__}, pid {os.getpid()}: loading {names} …")
+    say_what_is_allowed()
     failed: list[UnstuckError] = []
     loading = asyncio.ensure_future(server.load_models(lambda error: _report(error, failed)))
     stopping = asyncio.ensure_future(stop.get())

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from unstuck import __version__
 from unstuck.cli import output
+from unstuck.cli.api_key import API_KEY_FILE, api_key, request
 from unstuck.cli.status_text import as_text
 from unstuck.cli.troubles import Trouble, notes_of, table, troubles_of
 from unstuck.config import flags
@@ -22,17 +23,19 @@ from unstuck.config.flags import Flag, FlagError
 from unstuck.errors import SetupError, UnstuckError, did_you_mean
 
 USAGE = """\
-Usage: unstuck status URL [--format text|json] [--timeout SECONDS]
+Usage: unstuck status URL [--format text|json] [--timeout SECONDS] [--api_key_file FILE]
 
 Says of a running server which models and versions it serves, since when and how, and what is wrong: versions that
 cannot be served and why, and answers that do not depend on the requests any more.
 
 URL is http(s)://HOST:PORT for everything, http(s)://HOST:PORT/v1/models/NAME for one model. TensorFlow Serving
-knows only the latter, and only versions and states.
+knows only the latter, and only versions and states. For a server that wants a key, FILE or the environment variable
+UNSTUCK_API_KEY holds one with the right status of all models.
 
 Exit status: 0 all is well, 1 something is wrong, 2 the server could not be asked."""
 
 SCHEMA = 1
+KEYS_WANTED = (401, 403)
 MAX_BYTES = 64 << 20
 WIDTH = 120
 Format = Literal["text", "json"]
@@ -47,7 +50,7 @@ def _format(text: str) -> Format:
 
 FORMAT: Flag[Format] = Flag("format", _format, "text", "text|json", "the report's form")
 TIMEOUT = Flag("timeout", read_seconds, 10.0, "SECONDS", "for each request")
-FLAGS = cast("tuple[Flag[object], ...]", (FORMAT, TIMEOUT, flags.HELP))
+FLAGS = cast("tuple[Flag[object], ...]", (FORMAT, TIMEOUT, API_KEY_FILE, flags.HELP))
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -71,7 +74,7 @@ def _run(arguments: Sequence[str]) -> int:
         raise FlagError(f"Expected one URL, got {len(given.positional)}.", hint="unstuck status --help says more.")
     (url,) = given.positional
     server, name = _parts(url)
-    status = ask(server, name, given.get(TIMEOUT))
+    status = ask(server, name, given.get(TIMEOUT), api_key(given))
     troubles, notes = troubles_of(status, of_one_model=bool(name)), notes_of(status)
     if given.get(FORMAT) == "json":
         output.write(_as_json(status, troubles, notes))
@@ -102,20 +105,24 @@ def _parts(url: str) -> tuple[str, str]:
     return found["server"], unquote(found["model"]) if found["model"] else ""
 
 
-def ask(server: str, name: str, timeout_s: float) -> dict[str, Any]:
+def ask(server: str, name: str, timeout_s: float, key: str = "") -> dict[str, Any]:
     """What a server says of itself, in the shape of ``/statusz``; of a stock server what it knows, "server" null.
 
     Args:
         server: its address.
         name: of the only model that is asked for; empty for all.
         timeout_s: for each request.
+        key: for a server that wants one.
 
     Raises:
         SetupError: nobody answers, or no such model.
     """
-    status = _get(f"{server}/statusz", timeout_s)
+    status = _get(f"{server}/statusz", timeout_s, key)
     if isinstance(status, _Refused):
-        return _ask_stock(server, name, timeout_s)
+        if status.code in KEYS_WANTED:
+            hint = "unstuck status --help says how to give it a key."
+            raise SetupError(f"{server}/statusz answers {status.said}.", hint=hint)
+        return _ask_stock(server, name, timeout_s, key)
     status = table(status)
     if status.get("schema") != SCHEMA:
         raise SetupError(f"{server}/statusz answers something else than a status of Unstuck {__version__}.")
@@ -134,18 +141,19 @@ def ask(server: str, name: str, timeout_s: float) -> dict[str, Any]:
 class _Refused:
     """That a server answered, but with an error."""
 
-    def __init__(self, said: str) -> None:
-        self.said = said
+    def __init__(self, code: int, said: str) -> None:
+        self.code = code
+        self.said = f"{code}: {said}"
 
 
-def _ask_stock(server: str, name: str, timeout_s: float) -> dict[str, Any]:
+def _ask_stock(server: str, name: str, timeout_s: float, key: str) -> dict[str, Any]:
     if not name:
         raise SetupError(
             f"{server} has no /statusz, so it is not Unstuck, and TensorFlow Serving does not list its models.",
             hint=f"Name one: unstuck status {server}/v1/models/NAME",
         )
     url = f"{server}/v1/models/{quote(name, safe='')}"
-    answer = _get(url, timeout_s)
+    answer = _get(url, timeout_s, key)
     if isinstance(answer, _Refused):
         raise SetupError(f"{url} answers {answer.said}.")
     try:
@@ -165,14 +173,14 @@ def _number(version: tuple[str, object]) -> tuple[int, str]:
     return (int(version[0]) if version[0].isdigit() else 0, version[0])
 
 
-def _get(url: str, timeout_s: float) -> Any:
+def _get(url: str, timeout_s: float, key: str) -> Any:
     try:
-        with urllib.request.urlopen(url, timeout=timeout_s) as answer:
+        with urllib.request.urlopen(request(url, key), timeout=timeout_s) as answer:
             return orjson.loads(answer.read(MAX_BYTES))
     except urllib.error.HTTPError as error:
         with error:
             said = error.read(1000).decode(errors="replace").strip()
-        return _Refused(f"{error.code}: {said or error.reason}")
+        return _Refused(error.code, said or error.reason)
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
         raise SetupError(f"{url} cannot be read: {reason}.", hint="Is it the address of the REST API?") from None

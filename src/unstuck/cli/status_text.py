@@ -44,6 +44,8 @@ def _server_line(server: Mapping[str, Any] | None) -> str:
     memory = f"{server['memory_bytes'] / 2**20:,.0f} MiB"
     if server["memory_limit_bytes"]:
         memory += f" of {server['memory_limit_bytes'] / 2**20:,.0f}"
+    if left := table(server.get("limits")).get("memory_left_bytes"):
+        memory += f" ({left / 2**20:,.0f} left)"
     return (
         f"Unstuck {_shown(server['version'])}, {ready}, up {_duration(server['uptime_s'])}, pid {server['pid']}, "
         f"{memory}, {server['cpus'] or '?'} CPUs{watched}"
@@ -75,7 +77,7 @@ def _table(models: Mapping[str, Any]) -> Table:
         labels = {str(number): label for label, number in table(model.get("labels")).items()}
         for number, version in model["versions"].items():
             label = f" ({_shown(labels[number])})" if number in labels else ""
-            state = version["state"]
+            state = "QUARANTINED" if version.get("quarantined") else version["state"]
             rows.add_row(
                 _shown(name),
                 f"{_shown(number)}{label}",

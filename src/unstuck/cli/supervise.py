@@ -8,12 +8,20 @@ from collections.abc import Sequence
 from contextlib import ExitStack, closing
 
 from unstuck import __version__
+from unstuck.cli.allowed import say_what_is_allowed
 from unstuck.config.model_config_file import read_text
 from unstuck.config.settings import AUTO_PORT, ServerConfig
+from unstuck.core.cgroups import oom_kills_all
 from unstuck.errors import SetupError
+from unstuck.monitor import log_lines
 from unstuck.monitor.log_lines import console
 from unstuck.supervisor.ports import reserve
 from unstuck.supervisor.supervisor import Plan, Supervisor
+
+ALL_DIE = (
+    "If the container's memory runs out, the system ends all workers and the supervisor at once: memory.oom.group is 1 "
+    "(Kubernetes sets it, unless its kubelet has singleProcessOOMKill: true)."
+)
 
 
 def supervise(config: ServerConfig, arguments: Sequence[str]) -> int:
@@ -44,7 +52,13 @@ def supervise(config: ServerConfig, arguments: Sequence[str]) -> int:
         names = ", ".join(each.name for each in config.models) or str(config.model_config_file)
         workers = "1 worker" if config.workers == 1 else f"{config.workers} workers"
         console.info(f"Unstuck {__version__}, pid {os.getpid()}: starting {workers} for {names} …")
-        return asyncio.run(Supervisor(plan).run())
+        say_what_is_allowed()
+        if oom_kills_all():
+            console.warning(ALL_DIE)
+        try:
+            return asyncio.run(Supervisor(plan).run())
+        finally:
+            log_lines.flush()
 
 
 def _reserved(held: ExitStack, host: str, port: int, what: str, flag: str) -> int:

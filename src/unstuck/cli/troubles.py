@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, cast
 
+WHY_REFUSED = {"wait": "others would wait too long", "memory": "memory is short"}
+
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
@@ -55,13 +57,19 @@ def _of_worker(worker: Mapping[str, Any]) -> Trouble | None:
 def _of_model(name: str, model: Mapping[str, Any]) -> Iterator[Trouble]:
     versions: Mapping[str, Any] = model["versions"]
     for number, version in versions.items():
-        if version["state"] == "END" and version["error"]:
-            what = f"is not served: {version['error']}"
-            yield Trouble(name, number, what, "It is tried again once its files change.")
+        if version.get("quarantined"):
+            yield Trouble(name, number, *_quarantine(name, number, version["quarantined"]))
+        elif version["state"] == "END" and version["error"]:
+            there_is_memory = " or the memory is there" if version.get("needs_bytes") else ""
+            advice = f"It is tried again once its files change{there_is_memory}."
+            yield Trouble(name, number, f"is not served: {version['error']}", advice)
         for signature, known in answers_of(version):
             if known["flagged"]:
                 what = f"signature {signature!r}: {known['inputs_since_change']} varied inputs got {known['same']}"
                 yield Trouble(name, number, what, known["diagnose"] or "")
+    if (gate := table(model.get("admission"))) and gate["limited_by"] in WHY_REFUSED:
+        what = f"refuses calls beyond {gate['limit']:,} in flight, as {WHY_REFUSED[gate['limited_by']]}"
+        yield Trouble(name, "", f"{what}; refused so far: {_refused(gate)}", "Add servers, or send fewer calls.")
     states = [version["state"] for version in versions.values()]
     if "AVAILABLE" not in states:
         if model.get("problem"):
@@ -70,6 +78,21 @@ def _of_model(name: str, model: Mapping[str, Any]) -> Iterator[Trouble]:
             yield Trouble(name, "", "is not available yet: it is being loaded")
         elif not any(version["error"] for version in versions.values()):
             yield Trouble(name, "", "has no version that serves")
+
+
+def _refused(gate: Mapping[str, Any]) -> str:
+    counts = [f"{count:,} ({reason})" for reason, count in gate["refused"].items() if count]
+    return ", ".join(counts) or "none"
+
+
+def _quarantine(name: str, number: str, quarantined: Mapping[str, Any]) -> tuple[str, str]:
+    what = f"is in quarantine since {quarantined['since']}, {quarantined['reason']}: {quarantined['why']}"
+    if quarantined["reason"] == "operator":
+        return what, f"unstuck quarantine URL {name} --version={number} --release brings it back."
+    if not quarantined["attempts"]:
+        return what, "It is loaded again by itself."
+    times = f"{quarantined['attempts']} times so far, at last in vain: {quarantined['problem']}"
+    return what, f"It is loaded again by itself, {times}"
 
 
 def notes_of(status: Mapping[str, Any]) -> list[Trouble]:
@@ -81,12 +104,24 @@ def notes_of(status: Mapping[str, Any]) -> list[Trouble]:
         for each in _workers(status["server"])
         if each["state"] == "serving" and each["died"]
     ]
-    return restarted + [
-        Trouble(name, number, what)
+    limits = [Trouble("", "", each) for each in table(table(status["server"]).get("limits")).get("warnings", ())]
+    refused = [
+        Trouble(name, "", f"calls were refused so far: {_refused(gate)}")
         for name, model in status["models"].items()
-        for number, version in model["versions"].items()
-        for what in _notes_of_version(version)
+        if (gate := table(model.get("admission"))) and any(gate["refused"].values())
+        if gate["limited_by"] not in WHY_REFUSED
     ]
+    return (
+        restarted
+        + limits
+        + refused
+        + [
+            Trouble(name, number, what)
+            for name, model in status["models"].items()
+            for number, version in model["versions"].items()
+            for what in _notes_of_version(version)
+        ]
+    )
 
 
 def _notes_of_version(version: Mapping[str, Any]) -> Iterator[str]:

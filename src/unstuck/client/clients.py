@@ -7,6 +7,7 @@ from typing import Self, TypeVar
 
 from unstuck.client import address as addresses
 from unstuck.client.address import Address
+from unstuck.client.api_key import key_headers
 from unstuck.client.calls import Calls, Patience
 from unstuck.client.inputs import NOTHING
 from unstuck.client.messages import AsyncTransport, Classes, Flow, ModelMetadata, Send, Transport, Wire
@@ -87,6 +88,7 @@ class Client(SignatureClient):
         ca_file: str | None = None,
         cert_file: str | None = None,
         key_file: str | None = None,
+        api_key: str | None = None,
     ) -> None:
         """Connects at the first call.
 
@@ -102,13 +104,16 @@ class Client(SignatureClient):
             ca_file: certificates (PEM) to trust instead of the system's, for ``https`` and ``grpcs``.
             cert_file: this client's own certificate (PEM), for a server that asks for one.
             key_file: its private key (PEM); needed with ``cert_file``.
+            api_key: an API key, or a token, for a server that wants one.
 
         Raises:
-            InvalidRequest: an address that cannot be read, both version and label, or one of certificate and key alone.
+            InvalidRequest: an address that cannot be read, both version and label, one of certificate and key alone,
+                or an ``api_key`` that no header can carry.
         """
         parsed, calls = _prepare(address, model, version, label, timeout_s, retries)
         super().__init__(self, calls, "")
-        self._options: _Options = (parsed, headers or {}, TlsFiles(ca_file, cert_file, key_file))
+        sent = {**(headers or {}), **key_headers(api_key)}
+        self._options: _Options = (parsed, sent, TlsFiles(ca_file, cert_file, key_file))
         self._transport: Transport | None = None
         self._lock = threading.Lock()
 
@@ -204,11 +209,13 @@ class AsyncClient(AsyncSignatureClient):
         ca_file: str | None = None,
         cert_file: str | None = None,
         key_file: str | None = None,
+        api_key: str | None = None,
     ) -> None:
         """As ``Client``."""
         parsed, calls = _prepare(address, model, version, label, timeout_s, retries)
         super().__init__(self, calls, "")
-        self._options: _Options = (parsed, headers or {}, TlsFiles(ca_file, cert_file, key_file))
+        sent = {**(headers or {}), **key_headers(api_key)}
+        self._options: _Options = (parsed, sent, TlsFiles(ca_file, cert_file, key_file))
         self._transport: AsyncTransport | None = None
 
     def signature(self, name: str) -> AsyncSignatureClient:

@@ -4,6 +4,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from unstuck.config.settings import AUTO_PORT, Engine, Front, GoldenRows, LogFormat, LogRequests, OnSkew, VersionPolicy
+from unstuck.core.allowance import MemoryCheck
 from unstuck.core.batching import Merging
 
 PORTS = range(1 << 16)
@@ -90,6 +91,12 @@ def read_golden_rows(text: str) -> GoldenRows:
     return text
 
 
+def read_memory_check(text: str) -> MemoryCheck:
+    if text not in ("refuse", "warn", "off"):
+        raise ValueError("expected refuse, warn or off")
+    return text
+
+
 def read_rate(text: str) -> float:
     try:
         value = float(text)
@@ -161,6 +168,10 @@ def read_op_library(text: str) -> str:
     if not text:
         raise ValueError("expected a module or a .so file")
     return text
+
+
+def read_pause(text: str) -> float:
+    return 0.0 if text == "0" else read_seconds(text)
 
 
 def read_seconds(text: str) -> float:

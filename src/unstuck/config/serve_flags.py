@@ -15,6 +15,7 @@ from unstuck.config.flag_values import (
     read_int,
     read_log_format,
     read_log_requests,
+    read_memory_check,
     read_merging,
     read_mixed_precision,
     read_named_file,
@@ -23,6 +24,7 @@ from unstuck.config.flag_values import (
     read_on_skew,
     read_op_library,
     read_path,
+    read_pause,
     read_policy,
     read_port,
     read_positive,
@@ -33,6 +35,7 @@ from unstuck.config.flag_values import (
 from unstuck.config.flags import HELP, Flag
 from unstuck.config.settings import (
     DEFAULT_GRPC_PORT,
+    DEFAULT_IN_FLIGHT_REQUESTS,
     DEFAULT_REQUEST_LOG_BYTES,
     DEFAULT_REST_PORT,
     Engine,
@@ -43,6 +46,7 @@ from unstuck.config.settings import (
     OnSkew,
     VersionPolicy,
 )
+from unstuck.core.allowance import MemoryCheck
 from unstuck.core.batching import Merging
 
 MODEL_NAME = Flag("model_name", str, "", "NAME", "name of the model; by default the folder's name")
@@ -77,6 +81,13 @@ POLICY: Flag[VersionPolicy] = Flag(
     "POLICY",
     "load the new before unloading the old, or (resource_preserving) after",
 )
+MEMORY_CHECK: Flag[MemoryCheck] = Flag(
+    "memory_check",
+    read_memory_check,
+    "refuse",
+    "refuse|warn|off",
+    "a version that needs more memory than is left is not loaded (refuse), or loaded with a warning",
+)
 LOAD_THREADS = Flag("num_load_threads", read_not_negative, 0, "N", "versions loaded at the same time (0: one)")
 UNLOAD_THREADS = Flag("num_unload_threads", read_not_negative, 0, "N", "versions unloaded at the same time (0: one)")
 LOAD_RETRIES = Flag(
@@ -86,7 +97,22 @@ RETRY_INTERVAL = Flag(
     "load_retry_interval_micros", read_int, 60_000_000, "MICROS", "time between two tries; negative: none"
 )
 REMOTE_ADMIN = Flag(
-    "allow_remote_admin", read_bool, False, "", "HandleReloadConfigRequest from other machines, too", boolean=True
+    "allow_remote_admin",
+    read_bool,
+    False,
+    "",
+    "changes from other machines too, as HandleReloadConfigRequest, where there are no keys",
+    boolean=True,
+)
+API_KEYS = Flag("api_keys_file", read_path, None, "FILE", "calls need a key of this file; unstuck make-key makes them")
+JWT_CONFIG = Flag("jwt_config_file", read_path, None, "FILE", "calls need a token of the issuer that this file names")
+UNSAFE_OPS = Flag(
+    "allow_unsafe_ops",
+    read_bool,
+    False,
+    "",
+    "serve models that do more than compute: read or write files, run Python",
+    boolean=True,
 )
 REST_PORT = Flag(
     "rest_api_port", read_port, DEFAULT_REST_PORT, "PORT", "TCP port of the REST API; 0 disables it, auto picks one"
@@ -127,6 +153,32 @@ REST_TIMEOUT = Flag("rest_api_timeout_in_ms", read_int, 30_000, "MS", "a call th
 REST_THREADS = Flag("rest_api_num_threads", read_positive, 0, "N", "worker threads for longer calls (4 a CPU)")
 CORS = Flag("rest_api_enable_cors_support", read_bool, False, "", "add CORS headers to answers", boolean=True)
 MAX_BODY = Flag("rest_api_max_body_bytes", read_positive, 512 << 20, "BYTES", "largest request body, inflated")
+MAX_INFLATION = Flag(
+    "rest_api_max_inflation",
+    read_positive,
+    200,
+    "TIMES",
+    "a gzip body may hold so many times its own size, and 16 MiB anyway",
+)
+BODY_TIMEOUT = Flag(
+    "rest_api_body_timeout_seconds",
+    read_not_negative,
+    30,
+    "S",
+    "a body comes within S seconds, and one more for each 64 KiB (0: never mind)",
+)
+IDLE_TIMEOUT = Flag(
+    "rest_api_idle_timeout_seconds", read_positive, 30, "S", "a connection without a whole request's headers is closed"
+)
+MAX_HEADER = Flag("rest_api_max_header_bytes", read_positive, 64 << 10, "BYTES", "a request's line and headers")
+REST_CONNECTIONS = Flag("rest_api_max_connections", read_positive, 16_384, "N", "at the same time; more have to wait")
+GRPC_MAX_MESSAGE = Flag(
+    "grpc_max_message_bytes",
+    read_positive,
+    0,
+    "BYTES",
+    "largest gRPC message, inflated (protobuf's 2 GiB); given, the grpcio front end serves",
+)
 STRICT = Flag("strict_inputs", read_bool, False, "", "refuse what is answered with a warning otherwise", boolean=True)
 ON_SKEW: Flag[OnSkew] = Flag(
     "on_skew", read_on_skew, "count", "ignore|count|warn|reject", "a request far outside of the training profile"
@@ -149,6 +201,13 @@ GOLDEN_ROWS: Flag[GoldenRows] = Flag(
     "check",
     "check|warn|off",
     "a version that does not give its golden rows' answers does not serve (check)",
+)
+CANARY_INTERVAL = Flag(
+    "canary_interval_s",
+    read_pause,
+    10.0,
+    "SECONDS",
+    "how often a version that is called is asked a golden row; a wrong answer quarantines it (0: never)",
 )
 LOG_PREFIX = Flag(
     "request_log_file_prefix", read_path, None, "PATH", "log requests and answers to PATH.MODEL.TIME.tfrecord"
@@ -263,19 +322,51 @@ BATCHING_PER_MODEL = Flag(
     "from batching_params.pbtxt in each version's folder; versions without are not batched",
     boolean=True,
 )
+MAX_REQUESTS = Flag(
+    "max_in_flight_requests",
+    read_positive,
+    DEFAULT_IN_FLIGHT_REQUESTS,
+    "N",
+    "calls to all models that wait or run at a time; others are refused",
+)
+MAX_BYTES = Flag(
+    "max_in_flight_bytes",
+    read_not_negative,
+    0,
+    "BYTES",
+    "bodies of these calls together (0: a quarter of the memory)",
+)
+MAX_WAIT = Flag(
+    "max_queue_wait_ms",
+    read_not_negative,
+    1000,
+    "MS",
+    "calls that would wait longer than that, and than the model takes, are refused (0: never)",
+)
+MEMORY_SHEDDING = Flag(
+    "memory_shedding", read_switch, True, "on|off", "take few calls at a time while memory is short (on)"
+)
 VERSION = Flag("version", read_bool, False, "", "print the versions and exit", boolean=True)
 
 # In the order of --help and docs/flags.md.
 GROUPS: dict[str, tuple[Flag[object], ...]] = {
-    "What is served": (MODEL_NAME, MODEL_BASE_PATH, CONFIG_FILE, CONFIG_POLL, REMOTE_ADMIN, WORKERS),
+    "What is served": (MODEL_NAME, MODEL_BASE_PATH, CONFIG_FILE, CONFIG_POLL, WORKERS),
+    "Access": (API_KEYS, JWT_CONFIG, REMOTE_ADMIN, UNSAFE_OPS),
     "Versions": (
         *(POLL, REMOTE_POLL, CACHE_DIR, POLICY, LABELS_EARLY),
-        *(LOAD_THREADS, UNLOAD_THREADS, LOAD_RETRIES, RETRY_INTERVAL),
-        *(WARMUP, WARMUP_ITERATIONS, GOLDEN_ROWS),
+        *(MEMORY_CHECK, LOAD_THREADS, UNLOAD_THREADS, LOAD_RETRIES, RETRY_INTERVAL),
+        *(WARMUP, WARMUP_ITERATIONS, GOLDEN_ROWS, CANARY_INTERVAL),
     ),
     "Models": (TAGS, ENGINE, OP_LIBRARY, PIPELINE, STRICT, ON_SKEW, ANSWER_DIVERSITY),
-    "REST": (REST_PORT, HOST, REST_TIMEOUT, REST_THREADS, CORS, MAX_BODY, REST_SSL_CONFIG),
-    "gRPC": (GRPC_PORT, GRPC_SOCKET, GRPC_THREADS, GRPC_FRONT, GRPC_ARGUMENTS, GRPC_HEALTH, SSL_CONFIG, TENSOR_CONTENT),
+    "REST": (
+        *(REST_PORT, HOST, REST_TIMEOUT, REST_THREADS, CORS, REST_SSL_CONFIG),
+        *(MAX_BODY, MAX_INFLATION, MAX_HEADER, BODY_TIMEOUT, IDLE_TIMEOUT, REST_CONNECTIONS),
+    ),
+    "gRPC": (
+        *(GRPC_PORT, GRPC_SOCKET, GRPC_THREADS, GRPC_FRONT, GRPC_ARGUMENTS, GRPC_HEALTH, SSL_CONFIG, TENSOR_CONTENT),
+        GRPC_MAX_MESSAGE,
+    ),
+    "Overload": (MAX_REQUESTS, MAX_BYTES, MAX_WAIT, MEMORY_SHEDDING),
     "Watching it": (
         *(METRICS, MONITORING, LOG_FORMAT, LOG_REQUESTS, LOG_SLOW, TRACING, OTEL_ENDPOINT),
         *(LOG_PREFIX, LOG_RATE, LOG_BYTES, LOG_REDACT),

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from unstuck.client import served_model
 from unstuck.client.address import Address
+from unstuck.client.api_key import key_headers
 from unstuck.client.messages import Call, ModelMetadata, Reply, Transport
 from unstuck.client.messages import Request as WireRequest
 from unstuck.client.prediction import Prediction
@@ -47,7 +48,7 @@ class Answer:
 class Endpoint:
     """Thread-safe."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, api_key: str = "") -> None:
         """Raises SetupError where ``url`` is not a served model's."""
         served = served_model.parse(url)
         self.url = url
@@ -58,7 +59,7 @@ class Endpoint:
             from unstuck.client.grpc_wire import GrpcWire
 
             self._wire = GrpcWire(self.address.text)
-        self._transport = _transport(self.address)
+        self._transport = _transport(self.address, key_headers(api_key))
         self._metadata: ModelMetadata | UnstuckError | None = None
 
     @property
@@ -144,11 +145,11 @@ class Endpoint:
         return call.read(reply)
 
 
-def _transport(address: Address) -> Transport:
+def _transport(address: Address, headers: Mapping[str, str]) -> Transport:
     if address.is_grpc:
         from unstuck.client.grpc_transport import GrpcTransport
 
-        return GrpcTransport(address, {}, TlsFiles())
+        return GrpcTransport(address, headers, TlsFiles())
     from unstuck.client.http_transport import HttpTransport
 
-    return HttpTransport(address, {}, TlsFiles())
+    return HttpTransport(address, headers, TlsFiles())

@@ -43,6 +43,8 @@ class Question:
         load: whether load and concurrency may be tried on a target that is not on this machine.
         pipeline_file: a pipeline in front of the local model.
         tags: the meta graph's.
+        api_key: for the endpoint's server; empty for none.
+        allow_unsafe_ops: whether the model may do more than compute.
     """
 
     target: str = ""
@@ -58,6 +60,8 @@ class Question:
     load: bool = False
     pipeline_file: Path | None = None
     tags: tuple[str, ...] = ("serve",)
+    api_key: str = field(default="", repr=False)
+    allow_unsafe_ops: bool = False
 
 
 class Lab:
@@ -107,20 +111,23 @@ class Lab:
         """The model on disk. Raises NotRun where none was given, LoadFailed where it cannot be loaded."""
         if self.question.model is None:
             raise NotRun("no --model was given")
-        return LocalModel(self.question.model, self.question.tags, self.question.pipeline_file)
+        return self._local(self.question.model, self.question.pipeline_file)
+
+    def _local(self, path: Path, pipeline_file: Path | None = None) -> LocalModel:
+        return LocalModel(path, self.question.tags, pipeline_file, allow_unsafe_ops=self.question.allow_unsafe_ops)
 
     @cached_property
     def other_versions(self) -> dict[int, LocalModel]:
         """The other versions of the model's base path that can be loaded, newest first, at most four."""
         others = {number: path for number, path in self.question.versions.items() if path != self.question.model}
-        return {number: LocalModel(others[number], self.question.tags) for number in sorted(others, reverse=True)[:4]}
+        return {number: self._local(others[number]) for number in sorted(others, reverse=True)[:4]}
 
     @cached_property
     def endpoint(self) -> Endpoint:
         """The served model. Raises NotRun where none was given."""
         if not self.question.target:
             raise NotRun("no TARGET was given")
-        return Endpoint(self.question.target)
+        return Endpoint(self.question.target, self.question.api_key)
 
     @property
     def signatures(self) -> Mapping[str, Signature]:

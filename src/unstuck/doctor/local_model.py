@@ -21,13 +21,20 @@ HIDDEN = "__saved_model_init_op"
 class LocalModel:
     """One version's folder, or an ONNX file. What needs the framework is done when first asked for; ``close`` it."""
 
-    def __init__(self, path: Path, tags: tuple[str, ...] = ("serve",), pipeline_file: Path | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        tags: tuple[str, ...] = ("serve",),
+        pipeline_file: Path | None = None,
+        *,
+        allow_unsafe_ops: bool = False,
+    ) -> None:
         """Raises LoadFailed where the folder holds no model."""
         engine = next((each for each in engines.installed() if each.recognises(path)), None)
         if engine is None:
             raise LoadFailed(f"{path} holds no model: no saved_model.pb, and no .onnx file.")
         if isinstance(engine, TensorFlowEngine):
-            engine = replace(engine, tags=tags, pipeline_file=pipeline_file)
+            engine = replace(engine, tags=tags, pipeline_file=pipeline_file, allow_unsafe_ops=allow_unsafe_ops)
         self.path = path
         self.engine: Engine = engine
         self._tags = tags

@@ -4,6 +4,7 @@ import os
 import re
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from urllib.parse import quote
@@ -57,8 +58,9 @@ class LogFiles:
 
     def close(self) -> None:
         if self._file >= 0:
-            os.close(self._file)
-            self._file = -1
+            file, self._file = self._file, -1
+            with suppress(OSError):  # a network file system may say only now that there was no room
+                os.close(file)
 
     def _is_over(self, more_bytes: int) -> bool:
         is_full = self._size and self._size + more_bytes > self._file_bytes

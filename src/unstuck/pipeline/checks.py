@@ -1,12 +1,13 @@
 """Whether a pipeline fits the signatures of its model; what needs no framework to be known."""
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from unstuck.core.dtypes import REF_OFFSET, DType
 from unstuck.core.signatures import Shape, Signature, TensorSpec, show_shape
 from unstuck.errors import did_you_mean
 from unstuck.pipeline.document import PipelineError
-from unstuck.pipeline.schema import Expression, Pipeline, SignaturePipeline, Tokenizer
+from unstuck.pipeline.schema import Expression, Function, Pipeline, SignaturePipeline, Tokenizer
 
 UNPREPARED = "_unprepared"  # what the model's own signature is called beside the one that takes raw inputs
 
@@ -40,6 +41,19 @@ def check(pipeline: Pipeline, signatures: Mapping[str, Signature]) -> None:
         _check_all_used(where, declared)
         if declared.outputs is not None:
             _check_sources(f"{where} outputs", declared.outputs, signature.outputs)
+
+
+def check_without_functions(pipeline: Pipeline, file: Path) -> None:
+    """Raises PipelineError where the pipeline calls Python that came with the model: nobody has asked for it."""
+    for name, declared in pipeline.signatures.items():
+        for step, each in declared.python.items():
+            if isinstance(each, Function):
+                raise PipelineError(
+                    f"{place(name)} python.{step}: {file} came with the model and names the Python function "
+                    f"{each.function!r}, which could do anything on the server's machine.",
+                    hint=f"If you trust whoever made it, say so: --pipeline_file={file}, or --allow_unsafe_ops for all "
+                    "models.",
+                )
 
 
 def fits(where: str, dtype: DType, shape: Shape | None, spec: TensorSpec) -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from unstuck.core.servables import Loader, Servable
 from unstuck.core.signatures import METHOD_NAMES, Signature, narrowed
-from unstuck.pipeline.checks import UNPREPARED, check, place
+from unstuck.pipeline.checks import UNPREPARED, check, check_without_functions, place
 from unstuck.pipeline.document import read_pipeline
 from unstuck.pipeline.prepared import PreparedCall, PreparedServable, raw_specs
 from unstuck.pipeline.python_steps import PythonSteps
@@ -17,8 +17,18 @@ from unstuck.pipeline.stages import Compile, Renames, Specs, Stage
 class PreparedLoader(Loader):
     """Loads by another loader, and puts a pipeline around what that loads."""
 
-    def __init__(self, inner: Loader, pipeline_file: Path, compile_stage: Compile) -> None:
-        """``compile_stage`` is asked only for what names and Python alone cannot do."""
+    def __init__(
+        self, inner: Loader, pipeline_file: Path, compile_stage: Compile, *, may_call_python: bool = True
+    ) -> None:
+        """Loads nothing yet.
+
+        Args:
+            inner: of the model.
+            pipeline_file: the pipeline.
+            compile_stage: is asked only for what names and Python alone cannot do.
+            may_call_python: whether it may name functions; False where nobody but the model's folder says so.
+        """
+        self._may_call_python = may_call_python
         self._inner = inner
         self._file = pipeline_file
         self._compile = compile_stage
@@ -26,6 +36,8 @@ class PreparedLoader(Loader):
 
     def load(self) -> Servable:
         pipeline = read_pipeline(self._file)
+        if not self._may_call_python:
+            check_without_functions(pipeline, self._file)
         servable = self._inner.load()
         try:
             check(pipeline, servable.signatures)
@@ -39,6 +51,9 @@ class PreparedLoader(Loader):
         except BaseException:
             self.unload()
             raise
+
+    def estimate(self) -> int | None:
+        return self._inner.estimate()
 
     def unload(self) -> None:
         stages, self._stages = self._stages, []

@@ -24,11 +24,9 @@ signatures:
 """
 
 from collections.abc import Mapping
-from pathlib import PurePath
 from typing import Annotated, Any, Self, cast
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -43,6 +41,7 @@ from pydantic import (
 from unstuck.core.dtypes import DType, named
 from unstuck.core.signatures import TensorSpec
 from unstuck.errors import nearest
+from unstuck.pipeline.files import File, beside
 from unstuck.pipeline.steps import STEPS, Step
 
 
@@ -167,16 +166,6 @@ def _names(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
-def _beside(value: str) -> str:
-    path = PurePath(value)
-    if path.is_absolute() or ".." in path.parts or not path.name:
-        raise ValueError(f"expected a file beside the pipeline file, got {value!r}")
-    return value
-
-
-File = Annotated[str, AfterValidator(_beside)]
-
-
 class Tokenizer(BaseModel):
     """Text to token ids by a Hugging Face tokenizer, as its file says; each row cut or padded to one length.
 
@@ -225,7 +214,7 @@ class Function(BaseModel):
         file, _, name = value.partition(":")
         if not file.endswith(".py") or not name.isidentifier():
             raise ValueError(f"expected FILE.py:NAME, got {value!r}")
-        _beside(file)
+        beside(file)
         return value
 
     def gives(self, name: str) -> dict[str, RawInput]:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self, cast
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from unstuck.pipeline.date_format import PARTS, check_parts
+from unstuck.pipeline.files import File
 
 
 def _number_or_text(value: object) -> object:
@@ -54,8 +55,8 @@ class FromFile(BaseModel):
 
     sources: ClassVar[tuple[str, ...]] = ("file", "asset")
 
-    file: Annotated[str, Field(min_length=1)] = ""
-    asset: Annotated[str, Field(min_length=1)] = ""
+    file: File = ""
+    asset: File = ""
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -195,7 +196,7 @@ class Cast(Step):
 class _ByStatistics(BaseModel):
     """Numbers that are stated, or those of ``feature`` in the JSON file ``file``, its path beside the pipeline file."""
 
-    file: str = ""
+    file: File = ""
     feature: str = ""
 
     @model_validator(mode="after")

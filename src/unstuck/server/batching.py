@@ -1,17 +1,22 @@
 """TensorFlow Serving's batching: the threads that run batches, and how the calls of each version wait for them."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from unstuck.batching.proof import Verdict
+from unstuck.batching.sizes import BatchSize
 from unstuck.batching.timed import TimedBatches
 from unstuck.config.batching_parameters import IN_VERSION, read_batching_parameters
 from unstuck.core.batching import Batching, BatchingParameters
 from unstuck.core.cpus import usable_cpus
+from unstuck.core.servables import AvailableModel
 from unstuck.inference.batched import Run, parameters_of, run_batch, split
+from unstuck.inference.together import is_key_of
 from unstuck.lifecycle.source import VersionPath
+
+Sizes = Callable[[], Mapping[Hashable, BatchSize]]
 
 events = logging.getLogger("unstuck.versions")  # what an operator wants to read while the server runs
 
@@ -67,3 +72,19 @@ class ServerBatching:
             return self._parameters
         file = (path if path.is_dir() else path.parent) / IN_VERSION
         return read_batching_parameters(file) if file.is_file() else None
+
+
+def learned_batch(sizes: Sizes, version: AvailableModel, signature_name: str) -> dict[str, float] | None:
+    """Of longer calls that go together without a timer: how many rows, and how much cheaper a row is then.
+
+    Args:
+        sizes: what was learned of each key's batches.
+        version: one that serves.
+        signature_name: of its calls; where those of several shapes go apart, the largest batch counts.
+
+    Returns:
+        ``rows`` and ``gain``; None where no batch was compared with a call alone.
+    """
+    known = [size for key, size in sizes().items() if size.is_known and is_key_of(key, version, signature_name)]
+    largest = max(known, key=lambda size: size.rows, default=None)
+    return None if largest is None else {"rows": largest.rows, "gain": round(largest.gain, 3)}

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from unstuck.core.models import ModelConfig
 from unstuck.monitor.families import Family
 
+OperatorsWish = dict[str, Any]  # "model", "version", and "reason": why it is to be in quarantine; None where it is not
 Configuration = dict[str, str]  # empty: what the command line says; "text": of a file; else of a reload
 
 
@@ -36,9 +37,12 @@ class Peers(Protocol):
         families: Callable[[], Sequence[Family]],
         document: Callable[[], Mapping[str, Any]],
         change: Callable[[Configuration], None],
+        quarantine: Callable[[Sequence[OperatorsWish]], None],
     ) -> None: ...
 
     def reload(self, models: Sequence[ModelConfig]) -> None: ...
+
+    def quarantine(self, wish: OperatorsWish) -> None: ...
 
     def models_in(self, configuration: Configuration) -> Sequence[ModelConfig]: ...
 

@@ -4,7 +4,6 @@ import asyncio
 import gc
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from unstuck import __version__
@@ -12,11 +11,14 @@ from unstuck.acceptance.version_check import VersionCheck
 from unstuck.api.grpc.listener import GrpcAddresses, GrpcListener
 from unstuck.api.grpc.predict import PredictBatches
 from unstuck.api.grpc.service import Admin, GrpcService
+from unstuck.api.rest.admin import AdminCalls
 from unstuck.api.rest.app import Page, RestApp
 from unstuck.api.rest.listener import RestListener
+from unstuck.api.rest.openapi import OPENAPI_PATH, openapi_page
 from unstuck.api.rest.pages import json_page, metrics_page
 from unstuck.api.rest.statusz import STATUS_PATH, Addresses, StatusPage
 from unstuck.batching.continuous import ContinuousBatches
+from unstuck.batching.fair import FairThreads
 from unstuck.config.model_config_file import models_in
 from unstuck.config.settings import AUTO_PORT, ServerConfig
 from unstuck.config.tls import checked_tls_config, read_tls_config
@@ -24,26 +26,32 @@ from unstuck.core.cpus import usable_cpus
 from unstuck.core.models import ModelConfig, State, VersionStatus
 from unstuck.core.observers import VersionObserver
 from unstuck.core.servables import Engine
-from unstuck.errors import UnstuckError
+from unstuck.errors import Quarantined, UnstuckError
 from unstuck.inference.placement import Placement
 from unstuck.inference.timed_calls import TimedCalls
+from unstuck.inference.together import turn_of
 from unstuck.inference.waiting import WaitingCalls
 from unstuck.lifecycle.catalogue import Catalogue
 from unstuck.lifecycle.manager import Manager
 from unstuck.lifecycle.polling import Source
 from unstuck.lifecycle.remote import RemoteModels
 from unstuck.lifecycle.remote_look import RemoteLook
+from unstuck.monitor.admission import AdmissionMetrics
 from unstuck.monitor.constant_log import ConstantLog
 from unstuck.monitor.diversity import DiversityMonitor
 from unstuck.monitor.events import EventHistory
 from unstuck.monitor.monitoring import Monitoring
 from unstuck.monitor.request_log import RequestLogs
 from unstuck.monitor.versions import skewed_rows
-from unstuck.server.batching import ServerBatching
+from unstuck.server.access import ServerAccess
+from unstuck.server.admission import admission_of
+from unstuck.server.batching import ServerBatching, learned_batch
 from unstuck.server.config_file import ConfigFile
 from unstuck.server.engine_choice import chooser_of
-from unstuck.server.options import manager_options, monitoring_options, rest_options
+from unstuck.server.memory import LimitMetrics, memory_gate
+from unstuck.server.options import connection_limits, manager_options, monitoring_options, rest_options
 from unstuck.server.peers import Configuration, Peers
+from unstuck.server.quarantine import Operator, Quarantines
 from unstuck.server.versions import Versions, installed
 
 events = logging.getLogger("unstuck.versions")  # what an operator wants to read while the server runs
@@ -89,7 +97,8 @@ class Server(VersionObserver):
             redacted=config.request_log_redact,
             writers=processes,
         )
-        self._monitoring.sources += [check, self._request_logs]
+        self.quarantines = Quarantines(self._history, config.canary_interval_s, config.golden_rows)
+        self._monitoring.sources += [check, self._request_logs, self.quarantines, LimitMetrics()]
         batching = config.batching
         self._chooser = chooser_of(config)
         self._batching = (
@@ -102,13 +111,16 @@ class Server(VersionObserver):
             self._monitoring,
             check,
             self._request_logs,
+            self.quarantines,
             self._diversity,
             self._engines,
             self._batching,
             self._chooser,
         )
-        observers = [self, self._monitoring.versions, self._history]
-        self.models = Manager(versions.loader_of, versions.accept, manager_options(config, peers), observers)
+        observers = [self, self._monitoring.versions, self._history, self.quarantines]
+        options = manager_options(config, peers, memory_gate(config))
+        self.models = Manager(versions.loader_of, versions.accept, options, observers)
+        self.quarantines.manager = self.models
         remote = RemoteLook(RemoteModels(versions.is_version, config.model_cache_dir), config.remote_poll_wait_s)
         self._source = Source(self.models, versions.is_version, config.poll_wait_s, remote)
         self._catalogue = Catalogue(self.models, self._source, allow_unavailable_labels=config.allow_unavailable_labels)
@@ -127,16 +139,24 @@ class Server(VersionObserver):
             file, flag = config.rest_tls_config_file, "rest_ssl_config_file"
             tls = checked_tls_config(file, flag) if file else None
             port = 0 if config.rest_port == AUTO_PORT else config.rest_port
-            self._listener = RestListener(config.host, port, tls, shares_port=peers is not None)
-        self._workers = ThreadPoolExecutor(self._threads(config.rest_threads), thread_name_prefix="unstuck-rest")
-        self._grpc_workers = ThreadPoolExecutor(self._threads(config.grpc_threads), thread_name_prefix="unstuck-grpc")
-        self._batch_workers = ThreadPoolExecutor(self._threads(0), thread_name_prefix="unstuck-batches")
+            self._listener = RestListener(
+                config.host, port, tls, shares_port=peers is not None, limits=connection_limits(config, peers)
+            )
+        self._workers = FairThreads(self._threads(config.rest_threads), "unstuck-rest")
+        self._grpc_workers = FairThreads(self._threads(config.grpc_threads), "unstuck-grpc")
+        self._batch_workers = FairThreads(self._threads(0), "unstuck-batches")
+        self._admission = admission_of(config, self._threads(0), processes, self._names)
         self._placement = Placement()
         cpus = max(1, usable_cpus() // (peers.count if peers else 1))
-        continuous = ContinuousBatches(WaitingCalls(self._placement).run, self._batch_workers, cpus=cpus)
+        run = WaitingCalls(self._placement).run
+        continuous = ContinuousBatches(run, self._batch_workers, cpus=cpus, turn_of=turn_of)
+        self._learned = partial(learned_batch, continuous.sizes)
         self._waiting = TimedCalls(continuous) if batching else continuous
-        watching = self._monitoring.calls, self._waiting, self._placement
-        self._rest = RestApp(self.models, self._workers, rest_options(config), self._pages(), *watching)
+        self._server_access = ServerAccess(config)
+        self._access = self._server_access.access
+        watching = self._monitoring.calls, self._waiting, self._placement, self._access, self._admission
+        self._rest = RestApp(self.models, self._workers, rest_options(config), self._all_pages(), *watching)
+        self._rest.admin = AdminCalls(Operator(self.quarantines, peers), self._access)
         try:
             self._grpc = self._grpc_listener() if config.grpc_port or config.grpc_socket_path else None
         except UnstuckError:
@@ -146,6 +166,7 @@ class Server(VersionObserver):
 
         grpc = self._grpc
         self._monitoring.watch_in_flight(lambda: {"rest": self._rest.in_flight, "grpc": grpc.in_flight if grpc else 0})
+        self._monitoring.sources.append(AdmissionMetrics(self._admission.overview))
         self._monitoring.sources.append(skewed_rows(self.models.available))
 
     def _threads(self, wanted: int) -> int:
@@ -153,15 +174,28 @@ class Server(VersionObserver):
         threads = wanted or WORKERS_PER_CPU * usable_cpus()
         return max(1, threads // self._peers.count) if self._peers else threads
 
+    def _all_pages(self) -> dict[str, Page]:
+        pages = self._pages()
+        pages[OPENAPI_PATH] = openapi_page(__version__, self.models.available, (*pages, OPENAPI_PATH))
+        return pages
+
     def _pages(self) -> dict[str, Page]:
         status = StatusPage(
-            __version__, self._addresses, lambda: self.plan, self.models, self._history, self._diversity
+            __version__,
+            self._addresses,
+            lambda: self.plan,
+            self.models,
+            self._history,
+            self._diversity,
+            self._learned,
+            self._admission.overview,
         )
         peers, monitoring = self._peers, self._monitoring
         if peers is None:
             return {**dict.fromkeys(self._config.metrics_paths, metrics_page(monitoring.page())), STATUS_PATH: status}
         number = str(peers.number)
-        peers.answer(lambda: monitoring.families(number), status.document, self._reload_configuration)
+        fulfil = self.quarantines.fulfil
+        peers.answer(lambda: monitoring.families(number), status.document, self._reload_configuration, fulfil)
         metrics = metrics_page(monitoring.page_of_all(peers.families))
         return {**dict.fromkeys(self._config.metrics_paths, metrics), STATUS_PATH: json_page(peers.document)}
 
@@ -175,6 +209,9 @@ class Server(VersionObserver):
 
     def _reload_configuration(self, configuration: Configuration) -> None:
         self._catalogue.reload(self._models_of(configuration))
+
+    def _names(self) -> list[str]:
+        return [model.name for model in self.plan]
 
     @property
     def plan(self) -> tuple[ModelConfig, ...]:
@@ -207,6 +244,8 @@ class Server(VersionObserver):
     async def start(self, *, listens: bool = True) -> None:
         """Answers requests from now on, or from ``listen`` on; readiness follows once the models are loaded."""
         self._request_logs.start()
+        self._admission.start()
+        self._server_access.start()
         if listens:
             await self.listen()
 
@@ -239,13 +278,17 @@ class Server(VersionObserver):
         gc.set_threshold(*GC_THRESHOLDS)
         self._loop = asyncio.get_running_loop()
         self._source.start()
+        self.quarantines.start()
         if self._config_file:
             self._config_file.start()
 
     def version_changed(self, name: str, status: VersionStatus) -> None:
         """Says what happened; called by the threads of the manager."""
         loop = self._loop  # None before everything is loaded, and once the server stops
-        if status.state is State.END and status.error is not None:
+        if isinstance(status.error, Quarantined):
+            if status.state is State.END and status.error.attempts:  # why it came there was said
+                events.error(status.error)
+        elif status.state is State.END and status.error is not None:
             (self._failed or events.error)(status.error)
         elif loop is not None:
             events.info("Model %r version %d: %s", name, status.version, status.state.name)
@@ -261,6 +304,8 @@ class Server(VersionObserver):
     async def stop(self) -> None:
         """Finishes the requests in flight, then unloads everything."""
         self._source.stop()
+        self.quarantines.stop()
+        self._server_access.stop()
         if self._config_file:
             self._config_file.stop()
         self._loop, self._stopped = None, True
@@ -269,6 +314,7 @@ class Server(VersionObserver):
         if self._listener:
             stopping.append(self._listener.stop(self._config.drain_timeout_s))
         await asyncio.gather(*stopping)
+        self._admission.stop()
         if self._batching:
             await asyncio.to_thread(self._batching.stop)
         self._workers.shutdown(wait=self._rest.in_flight == 0, cancel_futures=True)
@@ -289,6 +335,7 @@ class Server(VersionObserver):
             tls=read_tls_config(config.ssl_config_file) if config.ssl_config_file else None,
             channel_arguments=config.grpc_channel_arguments,
             front=config.grpc_front,
+            max_message_bytes=config.grpc_max_message_bytes,
             shares_port=self._peers is not None,
         )
         reload = self._peers.reload if self._peers else self._catalogue.reload
@@ -296,10 +343,11 @@ class Server(VersionObserver):
             self.models,
             strict_inputs=config.strict_inputs,
             tensor_content=config.tensor_content,
-            admin=Admin(reload, _platforms(self._engines), config.allow_remote_admin),
+            admin=Admin(reload, _platforms(self._engines)),
             observer=self._monitoring.calls,
+            access=self._access,
         )
-        calls_of = partial(PredictBatches, service, self._grpc_workers, self._waiting, self._placement)
+        calls_of = partial(PredictBatches, service, self._grpc_workers, self._waiting, self._placement, self._admission)
         return GrpcListener(addresses, service, calls_of, has_health=config.grpc_health)
 
     def _plan(self, models: Sequence[ModelConfig], *, is_proven: bool = False) -> None:

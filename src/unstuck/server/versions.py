@@ -27,6 +27,7 @@ from unstuck.monitor.monitoring import Monitoring
 from unstuck.monitor.request_log import RequestLogs
 from unstuck.pipeline import PLACE, PROFILE
 from unstuck.server.batching import ServerBatching
+from unstuck.server.quarantine import Quarantines
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +43,7 @@ class Versions:
         monitoring: hears of loads.
         check: warms up, and asks the golden rows.
         request_logs: of calls.
+        quarantines: watches what they answer.
         diversity: of answers; None where nobody looks.
         engines: which are installed.
         batching: how calls wait for others; None where they do not.
@@ -54,6 +56,7 @@ class Versions:
     monitoring: Monitoring
     check: VersionCheck
     request_logs: RequestLogs
+    quarantines: Quarantines
     diversity: DiversityMonitor | None
     engines: Sequence[Engine]
     batching: ServerBatching | None = None
@@ -66,7 +69,8 @@ class Versions:
         self.monitoring.versions.load_begins(name, found.version, found.path)
         platform = next((model.platform for model in self.plan() if model.name == name), "")
         engine = engines.engine_of(found.path, self.engines, platform)
-        made = loader(engine, found.path, self.config.pipeline_files.get(name))
+        file, trusts_all = self.config.pipeline_files.get(name), self.config.allow_unsafe_ops
+        made = loader(engine, found.path, file, may_call_python=trusts_all or file is not None)
         if self.chooser is None or not isinstance(engine, TensorFlowEngine):
             return made
         return self.chooser.loader(
@@ -76,6 +80,8 @@ class Versions:
     def accept(self, name: str, found: VersionPath, servable: Servable) -> Accepted:
         """What a loaded version must pass before it serves."""
         config = self.config
+        guarded = self.quarantines.guarded(name, found.version, servable)
+        servable = guarded
         passed = self.check.check(AvailableVersion(name, found.version, servable), found.path)
         verdicts = {signature: examine(servable, each) for signature, each in servable.signatures.items()}
         why_not_merged = _why_not_merged(verdicts, config.merging)
@@ -87,6 +93,7 @@ class Versions:
             answers = self.diversity.watch(name, found.version, servable.signatures, command_of)
             observers.append(answers)
             notices = answers.notices
+        self.quarantines.accept(name, found.version, found.path, guarded)
         chosen = self.chooser.begin(name, found.version) if self.chooser else {}
         return Accepted(
             frozenset(signature for signature, reason in why_not_merged.items() if not reason),
@@ -95,6 +102,7 @@ class Versions:
             {**self._facts(name, found), **passed, WHY_NOT_MERGED: why_not_merged, **chosen},
             notices,
             self.batching.of(name, found, verdicts) if self.batching else None,
+            guarded,
         )
 
     def _facts(self, name: str, found: VersionPath) -> dict[str, object]:
@@ -140,7 +148,13 @@ def _configured(engine: Engine, config: ServerConfig) -> Engine:
             gpu_memory_fraction=config.gpu_memory_fraction,
             bfloat16=config.bfloat16,
         )
-        return replace(engine, tags=config.saved_model_tags, op_libraries=config.op_libraries, session=session)
+        return replace(
+            engine,
+            tags=config.saved_model_tags,
+            op_libraries=config.op_libraries,
+            session=session,
+            allow_unsafe_ops=config.allow_unsafe_ops,
+        )
     if isinstance(engine, TfLiteEngine) and config.tflite_interpreters:
         return replace(engine, interpreters=config.tflite_interpreters)
     return engine

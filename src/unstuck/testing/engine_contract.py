@@ -75,6 +75,17 @@ class EngineContract:
         script = f"import {type(self.engine).__module__}, sys; sys.exit({self.framework!r} in sys.modules)"
         assert subprocess.run([sys.executable, "-c", script], timeout=60, check=False).returncode == 0
 
+    def test_its_memory_is_estimated_before_its_framework_is_imported_and_is_enough(self, version_path: Path) -> None:
+        """In a process of its own, where the framework is imported by the load: it never takes more."""
+        script = _NEED.format(module=type(self.engine).__module__, framework=self.framework)
+        done = subprocess.run(
+            [sys.executable, "-c", script, str(version_path)], capture_output=True, text=True, timeout=120, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        cold, taken, warm = (int(number) for number in done.stdout.split())
+        assert 0 < taken <= cold
+        assert 0 < warm < cold, "the framework is imported but once"
+
     def test_recognises_its_own_models_and_no_other_folder(self, version_path: Path, tmp_path: Path) -> None:
         assert self.engine.platform
         assert self.engine.recognises(version_path)
@@ -223,6 +234,21 @@ class EngineContract:
         assert outputs["shouted"].tolist() == [type(self).shout(text) for text in inputs["c"]]
         assert outputs["pair_bytes"].shape == (len(inputs["c"]), 2)
         assert outputs["pair_bytes"].tolist() == [[text, text] for text in inputs["c"]]
+
+
+_NEED = """
+import sys
+from pathlib import Path
+import {module} as engine
+from unstuck.core.growth import Growth
+
+loader = engine.ENGINE.loader(Path(sys.argv[1]))
+cold = loader.estimate()
+assert {framework!r} not in sys.modules
+grown = Growth()
+loader.load()
+print(cold, grown.peak(), loader.estimate())
+"""
 
 
 def _takes(signature: Signature, tensor: Tensor) -> bool:

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -11,6 +10,7 @@ from fakes import FakeModel, FakeModels, FakeServable, signature, spec
 from unstuck.api.grpc.predict import PendingCall, PredictBatches
 from unstuck.api.grpc.service import GrpcService
 from unstuck.api.rest.predict import PredictCalls
+from unstuck.batching.fair import FairThreads
 from unstuck.core.dtypes import FLOAT
 from unstuck.core.models import ModelSpec
 from unstuck.inference.placement import Placement
@@ -46,7 +46,7 @@ def over_rest(model, signature_name, count, **options):
     """The warning headers of so many calls of one turn."""
 
     async def send():
-        with ThreadPoolExecutor(1) as workers:
+        with FairThreads(1) as workers:
             calls = PredictCalls(FakeModels({"m": model}), workers, None, options.get("strict_inputs", False), 1 << 20)
             named = {} if signature_name == "serving_default" else {"signature_name": signature_name}
             body = json.dumps({**named, "instances": [[1.0]]}).encode()
@@ -68,7 +68,7 @@ def over_grpc(model, signature_name, count, **options):
     answers = []
     payload = request.SerializeToString()
     calls = [PendingCall(payload, lambda answer, _: answers.append(answer), lambda: True) for _ in range(count)]
-    with ThreadPoolExecutor(1) as workers:
+    with FairThreads(1) as workers:
         PredictBatches(service, workers).answer(calls)
     assert len(answers) == count
     return ["; ".join(answer.warnings) for answer in answers]

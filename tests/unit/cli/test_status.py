@@ -59,8 +59,8 @@ def server(monkeypatch):
     """``server[url]`` is what is answered there; an exception is raised, anything missing is refused."""
     pages = {}
 
-    def get(url, timeout_s):
-        answer = pages.get(url, command._Refused("404: nothing here"))
+    def get(url, timeout_s, key):
+        answer = pages.get(url, command._Refused(404, "nothing here"))
         if isinstance(answer, Exception):
             raise answer
         return json.loads(json.dumps(answer)) if isinstance(answer, dict) else answer
@@ -94,6 +94,11 @@ WRONG = {
     "a version that failed beside one that serves": (
         document(version(), version("END", "no such op [Foo]")),
         "m version 2: is not served: no such op [Foo]\n    It is tried again once its files change.",
+    ),
+    "a version that did not fit": (
+        document(version(), version("END", "it needs 612 MiB", needs_bytes=612 << 20)),
+        "m version 2: is not served: it needs 612 MiB\n"
+        "    It is tried again once its files change or the memory is there.",
     ),
     "only a version that failed": (document(version("END", "no such op")), "m version 1: is not served: no such op"),
     "loading": (document(version("LOADING"), ready=False), "m: is not available yet: it is being loaded"),
@@ -282,3 +287,14 @@ def test_names_cannot_command_the_terminal(server, capsys):
     assert code == 1
     assert "\x1b" not in out
     assert "[red]x\\x1b" in out
+
+
+def test_what_is_left_of_memory_is_shown_and_what_there_is_little_of(server, capsys):
+    limits = {"memory_left_bytes": 100 << 20, "warnings": ["Little memory: 100 MiB left."]}
+    page = document(version())
+    page["server"]["limits"] = limits
+    server[f"{URL}/statusz"] = page
+    assert main(["status", URL]) == 0
+    out = capsys.readouterr().out
+    assert "300 MiB of 1,024 (100 left), 2 CPUs" in out
+    assert "Little memory: 100 MiB left." in out

@@ -12,7 +12,7 @@ from unstuck.core.observers import AnsweredCalls, OtherCall, Ran
 from unstuck.errors import Code, EngineError, NotFound
 from unstuck.monitor import call_log
 from unstuck.monitor.call_log import BURST, CallLog
-from unstuck.monitor.log_lines import JsonFormatter
+from unstuck.monitor.log_lines import JsonFormatter, TextFormatter
 
 MS = 10**6
 
@@ -143,6 +143,28 @@ def test_json_is_one_object_a_line_whatever_is_in_it():
     assert (read["level"], read["logger"], read["message"], read["a"]) == ("ERROR", "n", "two\nlines é", 1)
     assert read["exception"].endswith("ValueError: bad\nthing")
     assert read["time"].endswith("+00:00")
+
+
+EVIL = "m\nERROR n: lost \x1b[2J\x9b1m\u2028\u202e\x00"
+
+
+def test_nothing_in_a_message_ends_its_line_or_steers_a_terminal():
+    text = TextFormatter().format(record("model %s", EVIL))
+    assert text == r"ERROR n: model m\nERROR n: lost \x1b[2J\x9b1m\u2028\u202e\x00"
+    line = JsonFormatter().format(record("model %s", EVIL))
+    assert line.isprintable()
+    assert json.loads(line)["message"] == f"model {EVIL}"
+
+
+def test_the_lines_of_a_traceback_look_like_no_record():
+    try:
+        raise ValueError(EVIL)
+    except ValueError:
+        info = sys.exc_info()
+    first, *others = TextFormatter().format(record("failed", exc_info=info)).split("\n")
+    assert first == "ERROR n: failed"
+    assert others
+    assert all(line.startswith("  | ") and line.isprintable() for line in others)
 
 
 CHATTY = """

@@ -20,10 +20,12 @@ from unstuck.api.grpc.predict import PendingCall, PredictBatches
 from unstuck.api.grpc.service import PREDICT, Answer, GrpcService
 from unstuck.api.grpc.status import failure, id_metadata, warning_metadata
 from unstuck.core.observers import Headers
+from unstuck.errors import UnstuckError
+from unstuck.guard.access import Grant
 
 HEALTH = "grpc.health.v1.Health"
 OPTIONS = {
-    "grpc.max_receive_message_length": -1,  # as TensorFlow Serving: tensors are large
+    "grpc.max_receive_message_length": (1 << 31) - 1,  # what protobuf can hold; -1 would inflate without end
     "grpc.max_send_message_length": -1,
     # Calls that wait to be taken: past the first number they are cancelled at random. A client that opens and resets
     # 500 streams three times fills the default of 1,000, to its neighbours' harm.
@@ -31,6 +33,7 @@ OPTIONS = {
     "grpc.server.max_pending_requests_hard_limit": 40_000,
     "grpc.so_reuseport": 0,  # a second server on the port must fail, not take half of the calls in silence
 }
+CallerOf = Callable[[Headers], Grant | None]
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
@@ -60,6 +63,7 @@ def server(
     health: Health | None,
     options: Mapping[str, Any] | None = None,
     in_flight: InFlight | None = None,
+    caller_of: CallerOf | None = None,
 ) -> Any:
     """A ``grpc.aio.Server`` of the running loop, without a port yet.
 
@@ -69,8 +73,10 @@ def server(
         health: None leaves the health service out.
         options: channel arguments, over ours.
         in_flight: what counts the calls.
+        caller_of: says whose a call of the reflection service is; None where anybody may call it.
     """
-    made: Any = grpc.aio.server(options=list({**OPTIONS, **(options or {})}.items()))
+    interceptors = [_KeyForReflection(caller_of)] if caller_of else []
+    made: Any = grpc.aio.server(interceptors=interceptors, options=list({**OPTIONS, **(options or {})}.items()))
     if service is not None and calls is not None:
         made.add_generic_rpc_handlers(_handlers(service, calls, in_flight or InFlight()))
     names = [*SERVICES, reflection.SERVICE_NAME]
@@ -93,7 +99,7 @@ def _handlers(service: GrpcService, calls: PredictBatches, in_flight: InFlight) 
 def _handler(
     service: GrpcService, path: str, calls: PredictBatches, in_flight: InFlight
 ) -> Callable[[bytes, Any], Awaitable[bytes]]:
-    wants_headers = service.observer.wants_headers
+    wants_headers, needs_keys = service.observer.wants_headers, service.needs_keys
 
     async def handle(payload: bytes, context: Any) -> bytes:
         loop = asyncio.get_running_loop()
@@ -103,15 +109,24 @@ def _handler(
             with suppress(RuntimeError):  # the loop is closed: the server has stopped
                 loop.call_soon_threadsafe(_settle, ended, (outcome, request_id))
 
-        headers: Headers | None = dict[Any, Any](context.invocation_metadata() or ()) if wants_headers else None
-        rpc = PendingCall(payload, reply, lambda: not ended.done(), path, perf_counter_ns(), headers)
+        metadata: Headers | None = None
+        if wants_headers or needs_keys:
+            metadata = dict[Any, Any](context.invocation_metadata() or ())
+        headers = metadata if wants_headers else None
+        rpc = PendingCall(payload, reply, lambda: not ended.done(), path, perf_counter_ns(), headers, metadata)
+        if (left_s := context.time_remaining()) is not None:
+            rpc.deadline_ns = rpc.arrived_ns + int(left_s * 1e9)
         in_flight.calls += 1
         try:
             if path == PREDICT:
                 calls.answer_on_worker(rpc)
             else:
-                calls.on_worker(rpc, service.call(path, payload, context.peer()))
+                calls.on_worker(rpc, service.call(path, payload, context.peer(), metadata))
             outcome, request_id = await ended
+            rpc.end()
+        except BaseException:  # cancelled, or its deadline has passed
+            rpc.give_up()
+            raise
         finally:
             in_flight.calls -= 1
         named = id_metadata(request_id)
@@ -122,6 +137,31 @@ def _handler(
         return outcome.payload
 
     return handle
+
+
+class _KeyForReflection(grpc.aio.ServerInterceptor):
+    """Lets whoever has the right ``status`` see what services there are. Health is everybody's."""
+
+    def __init__(self, caller_of: CallerOf) -> None:
+        self._caller_of = caller_of
+
+    async def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
+        if handler_call_details.method.startswith(f"/{reflection.SERVICE_NAME}/"):
+            try:
+                caller = self._caller_of(dict[Any, Any](handler_call_details.invocation_metadata or ()))
+                if caller is not None:
+                    caller.check_any("status")
+            except UnstuckError as error:
+                return cast("Any", grpc).stream_stream_rpc_method_handler(_refusing(error, handler_call_details.method))
+        return await continuation(handler_call_details)
+
+
+def _refusing(error: UnstuckError, path: str) -> Callable[[Any, Any], Awaitable[None]]:
+    async def refuse(_: Any, context: Any) -> None:
+        failed = failure(error, path)
+        await context.abort(_CODES[failed.code.number], failed.message, tuple(failed.metadata))
+
+    return refuse
 
 
 def _settle(ended: "asyncio.Future[Any]", outcome: object) -> None:

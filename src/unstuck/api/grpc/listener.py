@@ -15,7 +15,7 @@ from typing import Any, Literal
 import grpc
 
 from unstuck.api.grpc import classic
-from unstuck.api.grpc.classic import Health, InFlight
+from unstuck.api.grpc.classic import CallerOf, Health, InFlight
 from unstuck.api.grpc.predict import PredictBatches
 from unstuck.api.grpc.service import GrpcService
 from unstuck.config.settings import Front
@@ -36,6 +36,7 @@ class GrpcAddresses:
         tls: None for plaintext. A unix socket is always plaintext.
         channel_arguments: of grpcio's server.
         front: which front end; ``auto`` takes the native one where it can do what is asked.
+        max_message_bytes: the largest message, inflated; 0 for any.
         shares_port: other processes of this server listen on ``port``, too; then it is a number, and bound by
             ``start``, as whoever has bound it is given calls.
     """
@@ -46,6 +47,7 @@ class GrpcAddresses:
     tls: TlsConfig | None = None
     channel_arguments: Mapping[str, Any] = field(default_factory=dict[str, Any])
     front: Front = "auto"
+    max_message_bytes: int = 0
     shares_port: bool = False
 
 
@@ -121,10 +123,11 @@ class _Native:
 
         self._service = service
         self._calls_of = calls_of
-        self._extra = classic.server(None, None, health)
+        self._extra = classic.server(None, None, health, caller_of=_caller_of(service))
         self.listeners: list[NativeListener] = []
         self.port = 0
-        bind = partial(NativeListener, with_metadata=service.observer.wants_headers, shares_port=addresses.shares_port)
+        with_metadata = service.observer.wants_headers or service.needs_keys
+        bind = partial(NativeListener, with_metadata=with_metadata, shares_port=addresses.shares_port)
         if addresses.port is not None:
             self.listeners.append(_bound(bind, addresses.host, addresses.port))
             self.port = self.listeners[0].port
@@ -160,8 +163,11 @@ class _Classic:
         health: Health | None,
     ) -> None:
         self._in_flight = InFlight()
-        options = {"grpc.so_reuseport": int(addresses.shares_port), **addresses.channel_arguments}
-        self._server = classic.server(service, calls_of(), health, options, self._in_flight)
+        options: dict[str, Any] = {"grpc.so_reuseport": int(addresses.shares_port)}
+        if addresses.max_message_bytes:
+            options["grpc.max_receive_message_length"] = addresses.max_message_bytes
+        options |= addresses.channel_arguments
+        self._server = classic.server(service, calls_of(), health, options, self._in_flight, _caller_of(service))
         self.port = 0
         if addresses.port is not None:
             self.port = self._bind(addresses)
@@ -192,6 +198,10 @@ class _Classic:
         await self._server.stop(timeout_s)
 
 
+def _caller_of(service: GrpcService) -> CallerOf | None:
+    return service.caller if service.needs_keys else None
+
+
 def _front(addresses: GrpcAddresses) -> Literal["native", "grpcio"]:
     if addresses.front == "grpcio":
         return "grpcio"
@@ -200,6 +210,8 @@ def _front(addresses: GrpcAddresses) -> Literal["native", "grpcio"]:
         why_not = "it has no TLS"
     elif addresses.channel_arguments:
         why_not = "it takes no --grpc_channel_arguments"
+    elif addresses.max_message_bytes:
+        why_not = "it takes and inflates messages of any size, whatever --grpc_max_message_bytes says"
     elif importlib.util.find_spec("pygrpc_native") is None:
         why_not = "pygrpc-native is not installed"
     if why_not and addresses.front == "native":

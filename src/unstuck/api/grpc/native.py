@@ -36,7 +36,7 @@ class NativeListener:
 
         Args:
             target: as in ``127.0.0.1:8500`` or ``unix:/run/x.sock``.
-            with_metadata: whether calls come with their metadata, which costs each of them something.
+            with_metadata: whether calls are handed on with their metadata, which costs each of them something.
             shares_port: other processes of this server listen on it, too.
 
         Raises:
@@ -46,15 +46,15 @@ class NativeListener:
             target,
             [],
             io_threads=IO_THREADS,
-            call_details=with_metadata,
+            call_details=True,  # with their deadlines, and word of those that pass
             keepalive_time_ms=KEEPALIVE_TIME_MS,
             keepalive_permit_without_calls=False,
             reuse_port=shares_port,
         )
-        self._receive = self._front.recv_batch_details if with_metadata else self._front.recv_batch
+        self._with_metadata = with_metadata
         self.batches = 0  # begun and ended: odd while the thread that answers is at one
         self.thread_id = 0
-        self._live: set[int] = set()
+        self._live: dict[int, PendingCall] = {}
         self._draining = False
         self._paths: list[str] = []
 
@@ -87,7 +87,7 @@ class NativeListener:
 
     def _dispatch(self) -> None:
         self.thread_id = threading.get_native_id()
-        while (events := self._receive(BATCH)) is not None:
+        while (events := self._front.recv_batch_details(BATCH)) is not None:
             self.batches += 1
             try:
                 self._answer(events)
@@ -100,21 +100,26 @@ class NativeListener:
     def _answer(self, events: Sequence[Event]) -> None:
         arrived_ns = time.perf_counter_ns()
         predicts: list[PendingCall] = []
-        for kind, call_id, method, payload, peer, *details in events:
+        for kind, call_id, method, payload, peer, details in events:
             if kind != EVENT_CALL or payload is None:
-                self._live.discard(call_id)  # cancelled, or its deadline has passed
+                if (gone := self._live.pop(call_id, None)) is not None:
+                    gone.give_up()  # cancelled, or its deadline has passed
             elif self._draining:
                 self._front.fail(call_id, Code.UNAVAILABLE.number, "The server is stopping.")
             else:
-                self._live.add(call_id)
                 path = self._paths[int(method)]
                 wanted = partial(self._live.__contains__, call_id)
-                headers = dict(details[0][0]) if details else None
-                call = PendingCall(payload, partial(self._reply, call_id, path), wanted, path, arrived_ns, headers)
+                metadata = dict(details[0]) if self._with_metadata else None
+                headers = metadata if self._service.observer.wants_headers else None
+                reply = partial(self._reply, call_id, path)
+                call = PendingCall(payload, reply, wanted, path, arrived_ns, headers, metadata)
+                if (left_s := details[2]) is not None:
+                    call.deadline_ns = arrived_ns + int(left_s * 1e9)
+                self._live[call_id] = call
                 if path == PREDICT:
                     predicts.append(call)
                 else:
-                    self._calls.on_worker(call, self._service.call(path, payload, str(peer)))
+                    self._calls.on_worker(call, self._service.call(path, payload, str(peer), metadata))
         self._calls.answer(predicts)
 
     def _reply(self, call_id: int, path: str, outcome: Answer | BaseException, request_id: str) -> None:
@@ -127,4 +132,9 @@ class NativeListener:
         else:
             failed = failure(outcome, path)
             self._front.fail(call_id, failed.code.number, failed.message, trailing_metadata=[*failed.metadata, *named])
-        self._live.discard(call_id)
+        self._forget(call_id)
+
+    def _forget(self, call_id: int) -> None:
+        call = self._live.pop(call_id, None)  # by one thread alone
+        if call is not None:
+            call.end()

@@ -4,8 +4,9 @@ import logging
 from dataclasses import dataclass
 
 from google.protobuf.any_pb2 import Any
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
-from google.rpc.error_details_pb2 import ErrorInfo, Help
+from google.rpc.error_details_pb2 import ErrorInfo, Help, RetryInfo
 from google.rpc.status_pb2 import Status
 
 from unstuck.api.compat import grpc_code
@@ -45,6 +46,8 @@ def failure(error: BaseException, method: str) -> Failure:
     if error.cause:
         info.metadata["cause"] = error.cause
     status.details.append(_packed(info))
+    if error.retry_after_s is not None:
+        status.details.append(_packed(RetryInfo(retry_delay=Duration(seconds=error.retry_after_s))))
     if error.hint:
         status.details.append(_packed(Help(links=[Help.Link(description=_cut(error.hint, MAX_HINT_BYTES))])))
     return Failure(code, message, [(DETAILS_KEY, status.SerializeToString())])

@@ -2,37 +2,45 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
 from time import perf_counter_ns
-from typing import Protocol
+from typing import Protocol, cast
 
 import orjson
 
 from unstuck.api.rest import messages
+from unstuck.api.rest.admin import PREFIX, AdminCalls, CallersScope
 from unstuck.api.rest.calls import Call, Parsed
-from unstuck.api.rest.messages import BodyFuture, Exchange, HeaderLookup, Response
+from unstuck.api.rest.messages import BodyFuture, BodyLimits, Exchange, HeaderLookup, Response
 from unstuck.api.rest.paths import Action, Route, parse_among
 from unstuck.api.rest.predict import LOOP_BODY_BYTES, PredictCalls
 from unstuck.api.rest.reporting import Reporter
 from unstuck.batching.batches import Batches
+from unstuck.batching.fair import FairThreads
 from unstuck.codecs import json_examples, model_json
 from unstuck.core.models import ModelSpec, VersionStatus
 from unstuck.core.observers import AnsweredCalls, CallObserver, Method, NobodyWatches, OtherCall
 from unstuck.core.servables import Models
-from unstuck.errors import NotFound
+from unstuck.errors import BodyTooSlow, NotFound, UnstuckError, shortened
+from unstuck.guard.access import ALL_MODELS, Access, Right
+from unstuck.guard.admission import Admission, Held
+from unstuck.guard.deadlines import seconds_given
+from unstuck.guard.gates import Gate
+from unstuck.guard.inflation import DEFAULT_MAX_TIMES
 from unstuck.inference.examples import Classes, classify, regress
 from unstuck.inference.placement import Placement
 from unstuck.inference.predict import errors_about, notices
 from unstuck.inference.waiting import WaitingCall
 
 CACHED_ROUTES = 1024
+CACHED_PATH_CHARACTERS = 512
 CORS_HEADERS = [
     ("access-control-allow-origin", "*"),
     ("access-control-allow-methods", "POST, GET"),
     ("access-control-allow-headers", "Content-Type"),
 ]
+CORS_KEY_HEADERS = [*CORS_HEADERS[:2], ("access-control-allow-headers", "Content-Type, Authorization, X-API-Key")]
 
 
 _METHODS: dict[Action, Method] = {
@@ -41,6 +49,15 @@ _METHODS: dict[Action, Method] = {
     Action.REGRESS: "Regress",
     Action.METADATA: "GetModelMetadata",
     Action.STATUS: "GetModelStatus",
+}
+
+
+_RIGHTS: dict[Action, Right] = {
+    Action.PREDICT: "predict",
+    Action.CLASSIFY: "predict",
+    Action.REGRESS: "predict",
+    Action.METADATA: "status",
+    Action.STATUS: "status",
 }
 
 
@@ -79,6 +96,8 @@ class RestOptions:
     cors: bool
     max_body_bytes: int
     strict_inputs: bool
+    max_inflation: int = DEFAULT_MAX_TIMES
+    body_timeout_s: float | None = None
 
 
 class RestApp:
@@ -87,12 +106,14 @@ class RestApp:
     def __init__(
         self,
         models: ServedModels,
-        workers: Executor,
+        workers: FairThreads,
         options: RestOptions,
         pages: Mapping[str, Page] | None = None,
         observer: CallObserver | None = None,
         batches: Batches[WaitingCall[Parsed]] | None = None,
         placement: Placement | None = None,
+        access: Access | None = None,
+        admission: Admission | None = None,
     ) -> None:
         """What requests need.
 
@@ -104,10 +125,15 @@ class RestApp:
             observer: hears of every call.
             batches: where longer predict calls wait for others; without it each runs alone.
             placement: which predict calls are short.
+            access: who may call what; without it anybody.
+            admission: who may come in while more come than can be answered; without it everybody.
         """
+        self._access = None if access is None or access.is_open else access
         watching = observer or NobodyWatches()
         self._models = models
         self._options = options
+        self._limits = BodyLimits(options.max_body_bytes, options.max_inflation, options.body_timeout_s)
+        self._arriving: dict[Exchange, int] = {}  # small calls whose bodies have not come yet, and since when
         self._loop_bytes = min(LOOP_BODY_BYTES, options.max_body_bytes)
         self._calls = PredictCalls(
             models,
@@ -121,33 +147,72 @@ class RestApp:
         )
         self._reporter = Reporter(watching)
         self._wants_headers = watching.wants_headers
-        self._routes: dict[tuple[str, str], Route] = {}
+        self._admission = admission or Admission()
+        self._routes: dict[tuple[str, str], tuple[Route, Gate]] = {}
         self._health_pages: dict[str, Page] = {"/healthz": self._alive, "/readyz": self._readiness}
         self._pages = dict(pages or {})
-        self.in_flight = 0
+        self._others = 0  # in flight that are behind no gate
         self.draining = False
+        self.admin: AdminCalls | None = None
+
+    @property
+    def in_flight(self) -> int:
+        """How many calls are being answered."""
+        return self._others + self._admission.in_flight_rest
 
     def begin(self, scope: Scope, exchange: Exchange) -> bool:
         """Answers nearly every request, without a coroutine or a task: a small predict call. False: not that kind.
 
         May be called on any thread; everything else here belongs to the loop's.
         """
-        route = self._routes.get((scope.method, scope.path))
+        known = self._routes.get((scope.method, scope.path))
         headers = scope.headers
-        if route is None or route.action is not Action.PREDICT or not messages.is_plain(headers, self._loop_bytes):
+        if known is None or not messages.is_plain(headers, self._loop_bytes):
             return False
-        exchange().add_done_callback(partial(self._with_body, route.spec, headers, exchange, perf_counter_ns()))
+        route, gate = known
+        if route.action is not Action.PREDICT:
+            return False
+        if self._access is not None and not self._access.allows(headers, "predict", route.spec.name):
+            return False
+        self._arriving[exchange] = arrived_ns = perf_counter_ns()
+        exchange().add_done_callback(partial(self._with_body, route.spec, gate, headers, exchange, arrived_ns))
         return True
 
+    def refuse_late_bodies(self) -> None:
+        """Answers the small calls whose bodies have not come in time; to be called every second or so."""
+        allowed_s = self._limits.allowed_s(self._loop_bytes)
+        if allowed_s is None:
+            return
+        now_ns = perf_counter_ns()
+        for exchange, arrived_ns in list(self._arriving.items()):
+            if now_ns - arrived_ns > allowed_s * 1e9 and self._arriving.pop(exchange, None):
+                call = OtherCall("rest", "Predict", "", None, arrived_ns, 0, 0, 0)
+                self._write(exchange, self._reporter.failed(call, BodyTooSlow(allowed_s)))
+
     def _with_body(
-        self, spec: ModelSpec, headers: HeaderLookup, exchange: Exchange, arrived_ns: int, arrived: BodyFuture
+        self,
+        spec: ModelSpec,
+        gate: Gate,
+        headers: HeaderLookup,
+        exchange: Exchange,
+        arrived_ns: int,
+        arrived: BodyFuture,
     ) -> None:
+        if self._arriving.pop(exchange, None) is None:
+            return  # it was refused: it came too late
         try:
             body = arrived.result()
         except Exception:  # noqa: BLE001 - the client left in the middle of it: there is nobody to answer
             return
-        self.in_flight += 1
-        self._calls.begin(Call(spec, body, headers, arrived_ns, partial(self._reply, exchange)))
+        call = Call(spec, body, headers, arrived_ns, partial(self._reply, exchange), gate)
+        if gate.is_watchful or gate.entered - gate.left >= gate.limit:
+            refused = gate.refusal(seconds_given(headers, self._options.timeout_s))
+            if refused is not None:
+                self._write(exchange, self._reporter.failed(_other(call), refused))
+                return
+        gate.entered += 1  # written out, no calls: this is every call's way
+        gate.bytes += len(body)
+        self._calls.begin(call)
 
     def _reply(self, exchange: Exchange, call: Call, outcome: Response | BaseException) -> None:
         headers = call.headers
@@ -158,61 +223,91 @@ class RestApp:
         else:
             response = outcome
         if messages.wants_gzip(headers, response):
-            self._calls.reply_from_worker(partial(messages.deflate, response), partial(self._send, exchange))
+            self._calls.reply_from_worker(partial(messages.deflate, response), partial(self._send, exchange, call))
         else:
-            self._send(exchange, response)
+            self._send(exchange, call, response)
 
-    def _send(self, exchange: Exchange, outcome: Response | BaseException) -> None:
-        response = outcome if isinstance(outcome, Response) else messages.of_failure(outcome)
-        self.in_flight -= 1
-        self._write(exchange, response)
+    def _send(self, exchange: Exchange, call: Call, outcome: Response | BaseException) -> None:
+        gate = call.gate
+        gate.left += 1
+        gate.bytes -= len(call.body)
+        self._write(exchange, outcome if isinstance(outcome, Response) else messages.of_failure(outcome))
 
     def _write(self, exchange: Exchange, response: Response) -> None:
         if self._options.cors:
-            response.headers = [*response.headers, *CORS_HEADERS]
+            response.headers = [*response.headers, *(CORS_HEADERS if self._access is None else CORS_KEY_HEADERS)]
         exchange.response_bytes(response.status, response.headers, response.body)
 
     async def __rsgi__(self, scope: Scope, exchange: Exchange) -> None:
+        if self.admin is not None and scope.path.startswith(PREFIX):
+            self._write(exchange, await self.admin.answer(cast("CallersScope", scope), exchange))
+            return
         if self._is_own(scope.path):
             self._write(exchange, await self._own_page(scope))
             return
-        self.in_flight += 1
+        self._others += 1
         try:
             response = await self._answer(scope, exchange)
             if messages.wants_gzip(scope.headers, response):
                 response = await self._calls.on_worker(partial(messages.deflate, response))
-        except BaseException:  # cancelled: the client left
-            self.in_flight -= 1
-            raise
-        self._send(exchange, response)
+        finally:  # the client may have left
+            self._others -= 1
+        self._write(exchange, response)
 
     async def _answer(self, scope: Scope, exchange: Exchange) -> Response:
         method, path, headers = scope.method, scope.path, scope.headers
         call = OtherCall("rest", "", "", None, perf_counter_ns(), 0, 0, 0, headers=headers)
         try:
-            route = self._routes.get((method, path))
-            if route is None:
-                if method == "OPTIONS":
-                    return self._reporter.ended(call, _preflight(headers))
-                route = self._parse_route(method, path)
+            known = self._routes.get((method, path))
+            if known is None and method == "OPTIONS":
+                return self._reporter.ended(call, _preflight(headers))
+            route, gate = known or self._parse_route(method, path)
             call.method, call.model = _METHODS[route.action], route.spec.name
+            if self._access is not None:
+                self._access.check(headers, _RIGHTS[route.action], route.spec.name)
             if route.action in (Action.STATUS, Action.METADATA):
                 return self._reporter.ended(call, self._about_model(route))
-            body = await messages.read_body(exchange, headers, self._options.max_body_bytes)
-            call.arrived_ns, call.request_bytes = perf_counter_ns(), len(body)
-            if route.action is Action.PREDICT:
-                response = await self._calls.answer(route.spec, body, headers, call.arrived_ns)
-            else:
-                response = await self._calls.on_worker(partial(self._about_examples, route, body, call.arrived_ns))
+            with Held(self._admission, gate) as held:
+                body = await self._read(exchange, headers, held)
+                call.arrived_ns, call.request_bytes = perf_counter_ns(), len(body)
+                response = await self._infer(route, body, headers, held.gate, call.arrived_ns)
             return self._reporter.answered(response, headers)
         except Exception as error:  # noqa: BLE001 - the last seam: no request may go unanswered
             return self._reporter.failed(call, error)
 
-    def _parse_route(self, method: str, path: str) -> Route:
+    async def _read(self, exchange: Exchange, headers: HeaderLookup, held: Held) -> bytes:
+        """The body, of which no byte is read that there is no room for."""
+        refused = held.gate.refusal(seconds_given(headers, self._options.timeout_s))
+        if refused is not None:
+            raise refused
+        if length := headers.get("content-length"):
+            held.take(int(length))
+        body = await messages.read_body(exchange, headers, self._limits, None if length else held.take)
+        held.take(max(len(body) - held.size, 0))  # as it is more, inflated
+        return body
+
+    async def _infer(self, route: Route, body: bytes, headers: HeaderLookup, gate: Gate, arrived_ns: int) -> Response:
+        gate.entered += 1
+        self._others -= 1
+        try:
+            if route.action is Action.PREDICT:
+                return await self._calls.answer(route.spec, body, headers, arrived_ns, gate)
+            work = partial(self._about_examples, route, body, arrived_ns)
+            return await self._calls.on_worker(work, route.spec.name)
+        finally:
+            gate.left += 1
+            self._others += 1
+
+    def _parse_route(self, method: str, path: str) -> tuple[Route, Gate]:
         route = parse_among(method, path, self._models.statuses())
-        if len(self._routes) < CACHED_ROUTES:
-            self._routes[method, path] = route
-        return route
+        known = route, self._admission.gate(route.spec.name)
+        if len(path) <= CACHED_PATH_CHARACTERS:
+            if len(self._routes) >= CACHED_ROUTES:
+                del self._routes[
+                    next(iter(self._routes))
+                ]  # the oldest: nobody fills it for ever by asking for nonsense
+            self._routes[method, path] = known
+        return known
 
     def _about_examples(self, route: Route, body: bytes, arrived_ns: int) -> Response:
         began_ns = perf_counter_ns()
@@ -247,21 +342,34 @@ class RestApp:
             if path in self._health_pages:
                 return self._health_pages[path](scope)
             if path in self._pages:
+                if (refused := self._refused_page(scope)) is not None:
+                    return messages.of_failure(refused)
                 return await asyncio.to_thread(_made, self._pages[path], scope)
         there_is = ", ".join([*self._health_pages, *self._pages])
         nothing = NotFound(
-            f"There is nothing at {scope.method} {path}.", hint=f"The API is under /v1/models/; besides: {there_is}."
+            f"There is nothing at {scope.method} {shortened(path)}.",
+            hint=f"The API is under /v1/models/; besides: {there_is}.",
         )
         return messages.of_failure(nothing)
+
+    def _refused_page(self, scope: Scope) -> UnstuckError | None:
+        """Why a page that tells of all models is not shown; None where it is."""
+        try:
+            if self._access is not None:
+                self._access.check(scope.headers, "status", ALL_MODELS)
+        except UnstuckError as error:
+            return error
+        return None
 
     def _alive(self, _: Scope) -> Response:
         return Response(200, b'{"status":"alive"}')
 
-    def _readiness(self, _: Scope) -> Response:
+    def _readiness(self, scope: Scope) -> Response:
         ready = self._models.ready and not self.draining
         models = {name: _states(statuses) for name, statuses in self._models.statuses().items()}
         state = "ready" if ready else "draining" if self.draining else "not ready"
-        return Response(200 if ready else 503, orjson.dumps({"status": state, "models": models}))
+        said = {"status": state} if self._refused_page(scope) else {"status": state, "models": models}
+        return Response(200 if ready else 503, orjson.dumps(said))
 
 
 def _made(page: Page, scope: Scope) -> Response:

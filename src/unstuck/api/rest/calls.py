@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from unstuck.api.rest import messages
 from unstuck.api.rest.forms import Sent
@@ -10,6 +10,8 @@ from unstuck.api.rest.messages import HeaderLookup, Response
 from unstuck.core.models import ModelSpec
 from unstuck.core.observers import AnsweredCalls
 from unstuck.core.signatures import Tensors
+from unstuck.errors import UnstuckError
+from unstuck.guard.gates import Gate, open_gate
 from unstuck.inference.predict import PreparedCall
 
 
@@ -24,6 +26,7 @@ class Call:
         arrived_ns: when its head was there, or for a large body when all of it was.
         reply: hears, on the loop, the response or the error instead of it.
         ended: whether it was answered, or nobody waits for it any more.
+        gate: of the model, through which it came in.
         timer: ends it, once it is no short one.
     """
 
@@ -32,6 +35,7 @@ class Call:
     headers: HeaderLookup
     arrived_ns: int
     reply: "Callable[[Call, Response | BaseException], None]"
+    gate: Gate = field(default_factory=open_gate)
     ended: bool = False
     timer: asyncio.TimerHandle | None = None
 
@@ -58,6 +62,15 @@ class Parsed:
 
     def is_wanted(self) -> bool:
         return not self.call.ended
+
+    def overdue(self) -> UnstuckError | None:
+        """Why it is not run any more, if so."""
+        return self.call.gate.overdue(self.call.arrived_ns)
+
+    def learn(self) -> None:
+        """Lets the gate know how long it ran alone."""
+        if self.prepared.ran is not None:
+            self.call.gate.concurrency.ran(self.prepared.ran.run_ns / 1e9)
 
     def encode(self, outputs: Tensors) -> bytes:
         return self.sent.encode(self.prepared, outputs)

@@ -15,14 +15,17 @@ from granian.constants import HTTPModes, Interfaces, SSLProtocols
 from granian.server.embed import AsyncWorker
 from granian.server.embed import Server as GranianServer
 
+from unstuck.api.rest.connections import ConnectionLimits
 from unstuck.api.rest.messages import Exchange
 from unstuck.config.tls import TlsConfig, write_pem
 from unstuck.errors import SetupError
+from unstuck.guard.silent_connections import close_silent
 
 log = logging.getLogger(__name__)
 
 BACKLOG = 1024
-MAX_CONNECTIONS = 16_384
+WATCH_INTERVAL_S = 1.0
+SILENT_EVERY = 5  # intervals: it looks at each connection
 
 
 class RsgiApp(Protocol):
@@ -36,13 +39,25 @@ class RsgiApp(Protocol):
         """
         ...
 
+    def refuse_late_bodies(self) -> None:
+        """Answers requests whose bodies do not come. Called on the loop, every second."""
+        ...
+
     def __rsgi__(self, scope: Any, exchange: Exchange) -> Awaitable[None]: ...
 
 
 class RestListener:
     """One bound address that serves one application. Not thread-safe; belongs to the loop that starts it."""
 
-    def __init__(self, host: str, port: int, tls: TlsConfig | None = None, *, shares_port: bool = False) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        tls: TlsConfig | None = None,
+        *,
+        shares_port: bool = False,
+        limits: ConnectionLimits | None = None,
+    ) -> None:
         """Binds at once, so that a taken port is an error before anything is loaded; listens from ``start`` on.
 
         Args:
@@ -50,11 +65,13 @@ class RestListener:
             port: 0 for any free one.
             tls: None for plaintext.
             shares_port: other processes of this server listen on it, too.
+            limits: of its connections.
 
         Raises:
             SetupError: the address cannot be bound.
         """
         self._tls = tls
+        self._limits = limits or ConnectionLimits()
         self._folder: Path | None = None
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
@@ -68,6 +85,7 @@ class RestListener:
         self.port = int(self._socket.getsockname()[1])
         self._server: GranianServer | None = None
         self._task: asyncio.Task[None] | None = None
+        self._watch: asyncio.Task[None] | None = None
 
     def start(self, app: RsgiApp) -> None:
         """Accepts connections from now on."""
@@ -76,15 +94,32 @@ class RestListener:
             self._folder = Path(tempfile.mkdtemp(prefix="unstuck-"))  # which only this user can read
             files = _tls_options(self._tls, self._folder)
         self._socket.listen(BACKLOG)
-        self._server = _EmbeddedServer(app, self._socket.detach(), files)  # which owns the descriptor from here on
-        self._task = asyncio.get_running_loop().create_task(self._server.serve(_spawn))
+        bound_fd = self._socket.detach()  # which granian owns from here on
+        self._server = _EmbeddedServer(app, bound_fd, files, self._limits)
+        loop = asyncio.get_running_loop()
+        self._task = loop.create_task(self._server.serve(_spawn))
+        self._watch = loop.create_task(self._watch_connections(app))
 
     async def stop(self, timeout_s: float) -> None:
         """Stops accepting, lets the requests in flight finish, and returns after ``timeout_s`` at the latest."""
         if self._server is not None and self._task is not None:
             self._server.stop()
             await asyncio.wait({self._task}, timeout=timeout_s)
+        if self._watch is not None:
+            self._watch.cancel()
         self.close()
+
+    async def _watch_connections(self, app: RsgiApp) -> None:
+        limits, seconds = self._limits, 0
+        while True:
+            await asyncio.sleep(WATCH_INTERVAL_S)
+            seconds += 1
+            try:
+                app.refuse_late_bodies()
+                if seconds % SILENT_EVERY == 0:
+                    await asyncio.to_thread(close_silent, self.port, limits.idle_timeout_s, limits.silence_s)
+            except Exception:  # it must go on
+                log.exception("The connections could not be looked at")
 
     def close(self) -> None:
         """Gives the address back, if it was never started."""
@@ -114,13 +149,13 @@ def _bound(host: str, port: int, family: socket.AddressFamily, *, shares_port: b
 class _EmbeddedServer(GranianServer):
     """granian on a socket that is already bound, which its public constructor does not take."""
 
-    def __init__(self, app: RsgiApp, bound_fd: int, tls: dict[str, Any]) -> None:
+    def __init__(self, app: RsgiApp, bound_fd: int, tls: dict[str, Any], limits: ConnectionLimits) -> None:
         options: dict[str, Any] = {
             "interface": Interfaces.RSGI,
             "http": HTTPModes.auto,
             "websockets": False,
-            "backpressure": MAX_CONNECTIONS,
             "log_enabled": False,
+            **limits.settings(),
             **tls,
         }
         super().__init__(app, **options)

@@ -2,15 +2,16 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
 from contextlib import suppress
 
 from unstuck.api.rest import forms
 from unstuck.api.rest.calls import Call, Parsed
 from unstuck.api.rest.messages import Response
 from unstuck.batching.batches import Batches
+from unstuck.batching.fair import FairThreads
 from unstuck.core.observers import Ran
 from unstuck.errors import DeadlineExceeded
+from unstuck.guard.deadlines import seconds_given
 from unstuck.inference.placement import Placement
 from unstuck.inference.predict import PreparedCall
 from unstuck.inference.together import merge_key
@@ -22,7 +23,7 @@ Report = Callable[[Ran, Sequence[Call], Sequence[int], Sequence[bytes], int], No
 def timed_out(timeout_s: float | None) -> DeadlineExceeded:
     return DeadlineExceeded(
         f"The call took longer than {timeout_s:g} s.",
-        hint="Send fewer rows in a request, or raise --rest_api_timeout_in_ms.",
+        hint="Send fewer rows in a request, or give it more time: --rest_api_timeout_in_ms, and the call's own header.",
     )
 
 
@@ -31,7 +32,7 @@ class LongerCalls:
 
     def __init__(
         self,
-        workers: Executor,
+        workers: FairThreads,
         timeout_s: float | None,
         batches: Batches[WaitingCall[Parsed]] | None,
         placement: Placement,
@@ -50,12 +51,12 @@ class LongerCalls:
         """Replies to a call later."""
         self._leave_loop(parsed.call)
         if not self._wait_for_batch(parsed):
-            self._workers.submit(self._run, parsed)
+            self._workers.submit_for(parsed.call.spec.name, self._run, parsed)
 
     def begin_unread(self, call: Call, prepare: Callable[[Call], Parsed]) -> None:
         """Replies to a call later, which ``prepare`` reads on a worker thread."""
         self._leave_loop(call)
-        self._workers.submit(self._read, call, prepare)
+        self._workers.submit_for(call.spec.name, self._read, call, prepare)
 
     def begin_joined(self, calls: Sequence[Call], joined: PreparedCall) -> bool:
         """Replies later to calls that were read as one; which of them run together is for ``batches`` to say.
@@ -78,11 +79,13 @@ class LongerCalls:
 
     def _leave_loop(self, call: Call) -> None:
         self._loop = asyncio.get_running_loop()
-        if self._timeout_s is not None:
-            call.timer = self._loop.call_later(self._timeout_s, self._expire, call)
+        timeout_s = seconds_given(call.headers, self._timeout_s)
+        if timeout_s is not None:
+            call.timer = self._loop.call_later(timeout_s, self._expire, call, timeout_s)
 
-    def _expire(self, call: Call) -> None:
-        call.reply_once(timed_out(self._timeout_s))
+    def _expire(self, call: Call, timeout_s: float) -> None:
+        call.gate.give_up()
+        call.reply_once(timed_out(timeout_s))
 
     def _end_batch(self, ran: Ran, calls: Sequence[Parsed], answers: Sequence[bytes]) -> None:
         wanted = [(parsed, answer) for parsed, answer in zip(calls, answers, strict=True) if parsed.is_wanted()]
@@ -90,6 +93,7 @@ class LongerCalls:
             return
         parse_ns = [parsed.prepared.parse_ns for parsed, _ in wanted]
         warnings = sum([len(parsed.prepared.warnings) for parsed, _ in wanted])
+        wanted[0][0].call.gate.concurrency.ran(ran.run_ns / 1e9, len(calls))
         self._report(ran, [parsed.call for parsed, _ in wanted], parse_ns, [answer for _, answer in wanted], warnings)
         for parsed, answer in wanted:
             parsed.call.reply_once(parsed.response(answer))
@@ -109,7 +113,7 @@ class LongerCalls:
         key = merge_key(parsed.prepared)
         if self._batches is None or key is None:
             return False
-        waiting = WaitingCall(parsed.prepared, parsed.encode, parsed.is_wanted, self, parsed)
+        waiting = WaitingCall(parsed.prepared, parsed.encode, parsed.is_wanted, self, parsed, parsed.overdue)
         self._batches.add(key, waiting, waiting.rows)
         return True
 
@@ -123,6 +127,8 @@ class LongerCalls:
         if call.ended:
             return
         try:
+            if (late := call.gate.overdue(call.arrived_ns)) is not None:
+                raise late
             parsed = prepare(call)
             if self._wait_for_batch(parsed):
                 return
@@ -136,7 +142,10 @@ class LongerCalls:
             return
         outcome: Response | BaseException
         try:
+            if (late := parsed.overdue()) is not None:
+                raise late
             outcome = self._placement.run(parsed.prepared.key(), parsed.run)
+            parsed.learn()
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller must hear of it
             outcome = error
         self._on_loop(parsed.call.reply_once, outcome)

@@ -1,9 +1,11 @@
 """HTTP requests and responses as the REST API sees them: limits, compression, headers."""
 
+import asyncio
 import logging
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Protocol
 from urllib.parse import quote
 
@@ -11,7 +13,17 @@ import orjson
 
 from unstuck.api.compat import rest_body_is_empty
 from unstuck.core.observers import AnsweredCalls
-from unstuck.errors import BodyTooLarge, Code, EngineError, MalformedBody, UnstuckError
+from unstuck.errors import (
+    BodyTooLarge,
+    BodyTooSlow,
+    Code,
+    EngineError,
+    MalformedBody,
+    Unauthenticated,
+    UnstuckError,
+    cut,
+)
+from unstuck.guard.inflation import DEFAULT_MAX_TIMES, gunzip
 
 Headers = list[tuple[str, str]]
 
@@ -19,10 +31,15 @@ JSON = ("content-type", "application/json")
 JSON_HEADERS: Headers = [JSON]
 HINT_HEADER = "x-unstuck-hint"
 CAUSE_HEADER = "x-unstuck-cause"
+RETRY_HEADER = "retry-after"
+CHALLENGE_HEADER = "www-authenticate"
 WARNING_HEADER = "x-unstuck-warning"
 MAX_HEADER_CHARACTERS = 1024
+MAX_ERROR_CHARACTERS = 8192
 
 GZIP_MIN_BYTES = 16 * 1024
+INLINE_GZIP_BYTES = 1024  # a larger body is inflated on a thread: a kilobyte may hold a megabyte
+MIN_BYTES_A_SECOND = 64 * 1024  # a client that is slower than this uses up its seconds
 _GZIP_WBITS = 31
 
 log = logging.getLogger(__name__)
@@ -67,9 +84,21 @@ class Response:
             headers.append((HINT_HEADER, header_text(error.hint)))
         if error.cause:
             headers.append((CAUSE_HEADER, error.cause))
-        return cls(error.http_status, orjson.dumps({"error": str(error)}), headers)
+        if error.retry_after_s is not None:
+            headers.append((RETRY_HEADER, str(error.retry_after_s)))
+        if isinstance(error, BodyTooSlow):
+            headers.append(("connection", "close"))  # what is still to come of it is no request
+        if isinstance(error, Unauthenticated):
+            headers.append((CHALLENGE_HEADER, error.challenge))
+        return cls(error.http_status, orjson.dumps({"error": cut(_text(error), MAX_ERROR_CHARACTERS)}), headers)
 
 
+def _text(error: UnstuckError) -> str:
+    """What a name holds of bytes that are no text cannot be written as JSON."""
+    return str(error).encode(errors="replace").decode()
+
+
+@lru_cache(256)  # most hints are said again and again, and overload is no time to take long to refuse
 def header_text(text: str) -> str:
     """``text`` as a header's value: one line of ASCII, what is not percent-encoded, cut to a sane length."""
     line = ""
@@ -106,52 +135,94 @@ def is_plain(headers: HeaderLookup, limit_bytes: int) -> bool:
     return length is not None and int(length) <= limit_bytes and headers.get("content-encoding") is None
 
 
-def read_body(exchange: Exchange, headers: HeaderLookup, limit_bytes: int) -> Awaitable[bytes]:
+@dataclass(frozen=True, slots=True)
+class BodyLimits:
+    """What a body may be.
+
+    Attributes:
+        most_bytes: as sent, and inflated.
+        most_times: as large as sent it may be inflated, beyond what is always allowed.
+        timeout_s: from the headers to its end, and a second more for each MIN_BYTES_A_SECOND; None for ever.
+    """
+
+    most_bytes: int
+    most_times: int = DEFAULT_MAX_TIMES
+    timeout_s: float | None = None
+
+    def allowed_s(self, size_bytes: int) -> float | None:
+        """How long a body of ``size_bytes`` may take."""
+        return None if self.timeout_s is None else self.timeout_s + size_bytes / MIN_BYTES_A_SECOND
+
+
+def read_body(
+    exchange: Exchange, headers: HeaderLookup, limits: BodyLimits, take: Callable[[int], None] | None = None
+) -> Awaitable[bytes]:
     """The request's body, inflated.
 
+    Args:
+        exchange: that it comes by.
+        headers: of the request.
+        limits: of the body.
+        take: hears how many bytes have come, where they come in chunks, before they are kept; may raise.
+
     Raises:
-        BodyTooLarge: more than ``limit_bytes``, as sent or inflated.
+        BodyTooLarge: more than the limits, as sent or inflated.
+        BodyTooSlow: it did not come in time.
         MalformedBody: an encoding other than gzip, or bytes that are not gzip.
     """
-    if is_plain(headers, limit_bytes):
-        return exchange()
     length = headers.get("content-length")
-    if length is not None and int(length) > limit_bytes:
-        raise BodyTooLarge("request body", limit_bytes)
-    return _read_and_inflate(exchange, headers.get("content-encoding"), limit_bytes)
+    if length is not None and int(length) > limits.most_bytes:
+        raise BodyTooLarge("request body", limits.most_bytes)
+    if is_plain(headers, limits.most_bytes):
+        return _in_time(exchange(), limits.allowed_s(int(length or 0)))
+    return _read_and_inflate(exchange, headers.get("content-encoding"), limits, take)
 
 
-async def _read_and_inflate(exchange: Exchange, encoding: str | None, limit_bytes: int) -> bytes:
-    body = await _read_chunks(exchange, limit_bytes)
-    return body if encoding is None else inflate(body, encoding, limit_bytes)
+async def _in_time(body: Awaitable[bytes], allowed_s: float | None) -> bytes:
+    try:
+        async with asyncio.timeout(allowed_s):
+            return await body
+    except TimeoutError:
+        raise BodyTooSlow(allowed_s or 0) from None
 
 
-async def _read_chunks(exchange: Exchange, limit_bytes: int) -> bytes:
+async def _read_and_inflate(
+    exchange: Exchange, encoding: str | None, limits: BodyLimits, take: Callable[[int], None] | None
+) -> bytes:
+    body = await _read_chunks(exchange, limits, take)
+    if encoding is None:
+        return body
+    if len(body) <= INLINE_GZIP_BYTES:
+        return inflate(body, encoding, limits.most_bytes, limits.most_times)
+    return await asyncio.to_thread(inflate, body, encoding, limits.most_bytes, limits.most_times)
+
+
+async def _read_chunks(exchange: Exchange, limits: BodyLimits, take: Callable[[int], None] | None) -> bytes:
     body = bytearray()
-    async for chunk in exchange:
-        body += chunk
-        if len(body) > limit_bytes:
-            raise BodyTooLarge("request body", limit_bytes)
+    began_s = asyncio.get_running_loop().time()
+    try:
+        async with asyncio.timeout(limits.timeout_s) as timer:
+            async for chunk in exchange:
+                if take is not None:
+                    take(len(chunk))
+                body += chunk
+                if len(body) > limits.most_bytes:
+                    raise BodyTooLarge("request body", limits.most_bytes)
+                if (allowed_s := limits.allowed_s(len(body))) is not None:
+                    timer.reschedule(began_s + allowed_s)
+    except TimeoutError:
+        raise BodyTooSlow(limits.allowed_s(len(body)) or 0) from None
     return bytes(body)
 
 
-def inflate(body: bytes, encoding: str, limit_bytes: int) -> bytes:
-    """``body`` without its content encoding, never holding more than ``limit_bytes``."""
+def inflate(body: bytes, encoding: str, limit_bytes: int, most_times: int = DEFAULT_MAX_TIMES) -> bytes:
+    """``body`` without its content encoding. Raises as ``gunzip``."""
     name = encoding.strip().lower()
     if name in ("", "identity"):
         return body
     if name not in ("gzip", "x-gzip"):
-        raise MalformedBody(f"Content-Encoding {encoding!r} is not supported; expected gzip or none.")
-    inflater = zlib.decompressobj(_GZIP_WBITS)
-    try:
-        inflated = inflater.decompress(body, limit_bytes + 1)
-    except zlib.error as error:
-        raise MalformedBody(f"The body is not gzip, though its Content-Encoding says so: {error}.") from None
-    if len(inflated) > limit_bytes:
-        raise BodyTooLarge("inflated request body", limit_bytes)
-    if not inflater.eof:
-        raise MalformedBody("The gzip body is cut off before its end.")
-    return inflated
+        raise MalformedBody(f"Content-Encoding {encoding[:40]!r} is not supported; expected gzip or none.")
+    return gunzip(body, limit_bytes, most_times)
 
 
 def wants_gzip(headers: HeaderLookup, response: Response) -> bool:

@@ -1,8 +1,7 @@
 """Predict calls over REST: short ones of one turn of the loop together where that is safe, others by way of batches."""
 
 import asyncio
-from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
+from collections.abc import Callable, Hashable, Sequence
 from functools import partial
 from time import perf_counter_ns, thread_time_ns
 from typing import TypeVar
@@ -12,13 +11,16 @@ from unstuck.api.rest.calls import Call, Parsed
 from unstuck.api.rest.longer import LongerCalls, timed_out
 from unstuck.api.rest.messages import HeaderLookup, Response
 from unstuck.batching.batches import Batches
+from unstuck.batching.fair import FairThreads
 from unstuck.batching.turns import Turns
 from unstuck.codecs import predict_json
 from unstuck.core.models import ModelSpec
 from unstuck.core.observers import AnsweredCalls, CallObserver, NobodyWatches, Ran
 from unstuck.core.servables import Models
+from unstuck.guard.gates import Gate, open_gate
 from unstuck.inference.placement import GroupSizes, Placement
-from unstuck.inference.predict import prepare
+from unstuck.inference.predict import PreparedCall, prepare
+from unstuck.inference.together import answer_together, merge_key
 from unstuck.inference.waiting import WaitingCall, must_wait
 
 LOOP_BODY_BYTES = 64 * 1024  # a larger body is parsed on a worker thread: reading it would hold up the loop
@@ -33,7 +35,7 @@ class PredictCalls:
     def __init__(
         self,
         models: Models,
-        workers: Executor,
+        workers: FairThreads,
         timeout_s: float | None,
         strict_inputs: bool,
         max_body_bytes: int,
@@ -73,10 +75,12 @@ class PredictCalls:
         """
         self._turns.join(call.spec, call)
 
-    async def answer(self, spec: ModelSpec, body: bytes, headers: HeaderLookup, arrived_ns: int) -> Response:
-        """The response to one call, whatever its size. Raises UnstuckError."""
+    async def answer(
+        self, spec: ModelSpec, body: bytes, headers: HeaderLookup, arrived_ns: int, gate: Gate | None = None
+    ) -> Response:
+        """The response to one call that ``gate`` has let in, whatever its size. Raises UnstuckError."""
         answered: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
-        call = Call(spec, body, headers, arrived_ns, partial(_settle, answered))
+        call = Call(spec, body, headers, arrived_ns, partial(_settle, answered), gate or open_gate())
         if len(body) > LOOP_BODY_BYTES:
             self._longer.begin_unread(call, self._prepare)
         else:
@@ -86,9 +90,9 @@ class PredictCalls:
         finally:
             call.end()
 
-    async def on_worker(self, work: Callable[[], Result]) -> Result:
-        """Runs ``work`` on a worker thread; after the timeout its result is not waited for any longer."""
-        future = asyncio.get_running_loop().run_in_executor(self._workers, work)
+    async def on_worker(self, work: Callable[[], Result], model: str = "") -> Result:
+        """Runs ``work`` for a model on a worker thread; after the timeout its result is not waited for any longer."""
+        future = asyncio.wrap_future(self._workers.submit_for(model, work))
         try:
             return await asyncio.wait_for(future, self._timeout_s)
         except TimeoutError:
@@ -98,17 +102,20 @@ class PredictCalls:
         most = self._sizes.most(spec)
         for start in range(0, len(waiting), most):
             part = waiting[start : start + most]
-            if len(part) == 1 or not self._answer_together(spec, part):
-                for call in part:
-                    self._answer_alone(call)
+            began_ns = perf_counter_ns()
+            together = predict_json.parse_together([call.body for call in part]) if len(part) > 1 else None
+            if together is not None and self._answer_together(spec, part, together, began_ns):
+                continue
+            read = [parsed for call in part if (parsed := self._read(call)) is not None]
+            if together is None and len(read) > 1:
+                self._answer_groups(spec, read)
+            else:
+                self._answer_alone(read)
 
-    def _answer_together(self, spec: ModelSpec, waiting: list[Call]) -> bool:
+    def _answer_together(
+        self, spec: ModelSpec, waiting: list[Call], together: predict_json.JsonPredictRequests, began_ns: int
+    ) -> bool:
         """Answers all or none: whatever is special about one call is for it alone to hear."""
-        began_ns = perf_counter_ns()
-        bodies = [call.body for call in waiting]
-        together = predict_json.parse_together(bodies)
-        if together is None:
-            return False
         try:
             prepared = prepare(self._models, spec, together, tentative=True)
             prepared.rows = together.counts
@@ -139,18 +146,54 @@ class PredictCalls:
         answered = AnsweredCalls("rest", "Predict", ran, arrived_ns, parse_ns, perf_counter_ns(), *sizes, warnings)
         self._observer.answered(answered, [call.headers for call in calls] if self._wants_headers else ())
 
-    def _answer_alone(self, call: Call) -> None:
+    def _read(self, call: Call) -> Parsed | None:
+        """None where it cannot be: its caller has heard why."""
         try:
-            parsed = self._prepare(call)
-            key = parsed.prepared.key()
-            if must_wait(parsed.prepared) or not self._placement.is_short(key):
-                self._longer.begin(parsed)
-                return
-            response = self._placement.run(key, parsed.run)
+            return self._prepare(call)
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller must hear of it
             call.reply_once(error)
-        else:
-            call.reply(call, response)
+            return None
+
+    def _answer_groups(self, spec: ModelSpec, waiting: Sequence[Parsed]) -> None:
+        """Those that were read one by one, as they could not be read as one, may share a run all the same."""
+        groups: dict[Hashable, list[Parsed]] = {}
+        for number, parsed in enumerate(waiting):
+            key = merge_key(parsed.prepared) if self._is_short(parsed.prepared) else None
+            groups.setdefault(key or number, []).append(parsed)
+        for group in groups.values():
+            if len(group) == 1 or not self._answer_group(spec, group):
+                self._answer_alone(group)
+
+    def _is_short(self, prepared: PreparedCall) -> bool:
+        return self._placement.is_short(prepared.key()) and not must_wait(prepared)
+
+    def _answer_group(self, spec: ModelSpec, group: Sequence[Parsed]) -> bool:
+        """Answers all or none, as ``_answer_together``."""
+        prepared = [parsed.prepared for parsed in group]
+        start = thread_time_ns()
+        try:
+            encoders = [parsed.encode for parsed in group]
+            ran, answers = self._placement.run(prepared[0].key(), partial(answer_together, prepared, encoders))
+        except Exception:  # noqa: BLE001 - each is answered alone, and hears of its own error there
+            return False
+        self._sizes.learn(spec, len(group), thread_time_ns() - start)
+        self._report(ran, [parsed.call for parsed in group], [each.parse_ns for each in prepared], answers)
+        for parsed, body in zip(group, answers, strict=True):
+            parsed.call.reply(parsed.call, parsed.response(body))
+        return True
+
+    def _answer_alone(self, calls: Sequence[Parsed]) -> None:
+        for parsed in calls:
+            call = parsed.call
+            try:
+                if not self._is_short(parsed.prepared):
+                    self._longer.begin(parsed)
+                    continue
+                response = self._placement.run(parsed.prepared.key(), parsed.run)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the caller must hear of it
+                call.reply_once(error)
+            else:
+                call.reply(call, response)
 
     def reply_from_worker(self, work: Callable[[], Response], reply: Reply) -> None:
         """Calls ``reply`` on the loop with what ``work`` returns on a worker thread, or with its error."""

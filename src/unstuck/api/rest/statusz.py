@@ -11,11 +11,12 @@ from urllib.parse import quote
 import orjson
 
 from unstuck.api.rest.app import Scope
+from unstuck.api.rest.limits import limits_document
 from unstuck.api.rest.messages import Response
 from unstuck.core.batching import BatchingParameters
 from unstuck.core.models import AllVersions, ModelConfig, Specific, VersionChoice, VersionStatus
 from unstuck.core.process import limits, resident_bytes
-from unstuck.errors import UnstuckError
+from unstuck.errors import NotEnoughMemory, Quarantined, UnstuckError
 from unstuck.lifecycle.harness import AvailableVersion
 from unstuck.monitor.constant_log import diagnose_command
 from unstuck.monitor.diversity import DiversityMonitor
@@ -77,6 +78,8 @@ class StatusPage:
         models: KnownModels,
         history: EventHistory,
         diversity: DiversityMonitor | None,
+        learned: Callable[[AvailableVersion, str], Mapping[str, Any] | None] = lambda version, signature: None,
+        admission: Callable[[], Mapping[str, Mapping[str, Any]]] = dict,
     ) -> None:
         """What the page shows.
 
@@ -87,6 +90,8 @@ class StatusPage:
             models: their versions.
             history: what happened to them.
             diversity: what is known of their answers; None where nobody watches them.
+            admission: of each model that was called, what is in flight, what may be, and what was refused.
+            learned: which batches were found to pay for a version's signature; None where nothing is known.
         """
         self._server_version = server_version
         self._addresses = addresses
@@ -94,6 +99,8 @@ class StatusPage:
         self._models = models
         self._history = history
         self._diversity = diversity
+        self._learned = learned
+        self._admission = admission
         self._started = time.time()
 
     def __call__(self, scope: Scope) -> Response:
@@ -122,17 +129,19 @@ class StatusPage:
             "memory_bytes": resident_bytes(),
             "memory_limit_bytes": allowed.memory_bytes,
             "cpus": allowed.cpus,
+            "limits": limits_document(),
             "answer_diversity": self._diversity is not None,
         }
 
     def _all_models(self) -> dict[str, Any]:
         configs = {model.name: model for model in self._plan()}
         serving = {(each.name, each.version): each for each in self._models.available()}
-        labels = self._models.labels
+        labels, admission = self._models.labels, self._admission()
         return {
             name: {
                 **(_config(configs[name]) if name in configs else {"base_path": None}),
                 "labels": dict(labels.get(name, {})),
+                "admission": admission.get(name),
                 "problem": "" if statuses else self._problem(name),
                 "versions": {
                     str(each.version): self._version(name, each, serving.get((name, each.version)))
@@ -155,6 +164,8 @@ class StatusPage:
             "state": status.state.name,
             "since": as_time(self._history.since(name, status.version)),
             "error": str(status.error or ""),
+            "needs_bytes": status.error.needed if isinstance(status.error, NotEnoughMemory) else None,
+            "quarantined": _quarantine(status.error) if isinstance(status.error, Quarantined) else None,
         }
         if serving is None:
             return shown
@@ -180,6 +191,7 @@ class StatusPage:
                 "merged": signature_name in serving.mergeable,
                 "why_not_merged": reasons.get(signature_name, ""),
                 "batching": asdict(waits[signature_name]) if signature_name in waits else None,
+                "learned_batch": self._learned(serving, signature_name),
                 "answers": answers.get(signature_name),
             }
             for signature_name, signature in serving.servable.signatures.items()
@@ -196,6 +208,16 @@ def _facts(version: AvailableVersion) -> dict[str, object]:
 def as_time(seconds: float | None) -> str | None:
     """Seconds of the epoch as ISO 8601 has it, in UTC."""
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+
+
+def _quarantine(why: Quarantined) -> dict[str, Any]:
+    return {
+        "reason": why.kind,
+        "why": why.reason,
+        "since": as_time(why.since),
+        "attempts": why.attempts,
+        "problem": why.problem,
+    }
 
 
 def _event(event: dict[str, Any]) -> dict[str, Any]:

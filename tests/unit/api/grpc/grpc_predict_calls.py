@@ -52,6 +52,9 @@ class Workers(Executor):
         self.waiting.append(lambda: future.set_result(function(*args, **kwargs)))
         return future
 
+    def submit_for(self, whom, function, /, *args):
+        return self.submit(function, *args)
+
     def work(self):
         waiting, self.waiting = self.waiting, []
         for each in waiting:

@@ -4,7 +4,6 @@ import asyncio
 import json
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -18,6 +17,7 @@ from unstuck.api.grpc.service import GrpcService
 from unstuck.api.rest import predict as rest_predict
 from unstuck.api.rest.predict import PredictCalls
 from unstuck.batching.continuous import ContinuousBatches
+from unstuck.batching.fair import FairThreads
 from unstuck.core.dtypes import FLOAT, INT64, STRING
 from unstuck.core.models import ModelSpec
 from unstuck.core.observers import AnsweredCalls, OtherCall
@@ -107,7 +107,7 @@ def with_fronts(work, **options):
     """What the coroutine ``work(fronts)`` gives."""
 
     async def run():
-        with ThreadPoolExecutor(4) as workers:
+        with FairThreads(4) as workers:
             fronts = Fronts(workers, **options)
             try:
                 return await asyncio.wait_for(work(fronts), TIMEOUT_S)

@@ -5,12 +5,14 @@ import pytest
 from unstuck.api.grpc.service import RELOAD, Admin, GrpcService
 from unstuck.core.models import Latest
 from unstuck.errors import Code, InvalidRequest, NotPermitted, UnreadableMessage, UnsupportedType
+from unstuck.guard.access import Access
 from unstuck.proto.wire.management_pb2 import ReloadConfigRequest, ReloadConfigResponse
 
 
 def service(reloaded=None, *, allow_remote=False):
-    admin = None if reloaded is None else Admin(reloaded.append, ("tensorflow",), allow_remote)
-    return GrpcService(None, strict_inputs=False, tensor_content=False, admin=admin)
+    admin = None if reloaded is None else Admin(reloaded.append, ("tensorflow",))
+    access = Access(allow_remote_admin=allow_remote)
+    return GrpcService(None, strict_inputs=False, tensor_content=False, admin=admin, access=access)
 
 
 def request(**fields):

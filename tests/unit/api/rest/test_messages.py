@@ -1,6 +1,7 @@
 import asyncio
 import gzip
 import json
+import random
 import zlib
 from collections.abc import AsyncIterator
 from urllib.parse import unquote
@@ -8,8 +9,17 @@ from urllib.parse import unquote
 import pytest
 
 from unstuck.api.rest import messages
-from unstuck.api.rest.messages import Response, accepts_gzip, deflate, header_text, inflate, read_body, with_warnings
-from unstuck.errors import BodyTooLarge, InputNames, MalformedBody, NotFound
+from unstuck.api.rest.messages import (
+    BodyLimits,
+    Response,
+    accepts_gzip,
+    deflate,
+    header_text,
+    inflate,
+    read_body,
+    with_warnings,
+)
+from unstuck.errors import BodyTooLarge, BodyTooSlow, InputNames, MalformedBody, NotFound
 
 LIMIT = 1000
 
@@ -31,9 +41,9 @@ class Exchange:
             yield chunk
 
 
-def read(exchange, **headers):
+def read(exchange, timeout_s=None, **headers):
     lookup = {name.replace("_", "-"): value for name, value in headers.items()}
-    return asyncio.run(read_body(exchange, lookup, LIMIT))
+    return asyncio.run(read_body(exchange, lookup, BodyLimits(LIMIT, timeout_s=timeout_s)))
 
 
 def test_a_body_is_read_whole():
@@ -49,6 +59,52 @@ def test_a_body_that_says_it_is_too_large_is_not_read():
     with pytest.raises(BodyTooLarge, match=r"larger than the limit of 1,000 bytes.*--rest_api_max_body_bytes"):
         read(exchange, content_length=str(LIMIT + 1))
     assert exchange.read == 0
+
+
+class Stuck(Exchange):
+    """A body whose end never comes."""
+
+    async def __call__(self) -> bytes:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for chunk in super().__aiter__():
+            yield chunk
+        await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize("headers", [{"content_length": "3"}, {}, {"content_encoding": "gzip"}])
+def test_a_body_that_does_not_end_is_refused_in_time(headers):
+    with pytest.raises(
+        BodyTooSlow, match=r"within 0\.0\d+ s of its headers.*--rest_api_body_timeout_seconds"
+    ) as caught:
+        read(Stuck(b"ab"), timeout_s=0.01, **headers)
+    assert caught.value.http_status == 408
+    assert ("connection", "close") in Response.of_error(caught.value).headers
+
+
+def test_a_large_body_is_given_more_time():
+    limits = BodyLimits(LIMIT, timeout_s=30)
+    assert limits.allowed_s(0) == 30
+    assert limits.allowed_s(messages.MIN_BYTES_A_SECOND * 100) == 130
+    assert BodyLimits(LIMIT).allowed_s(10) is None
+
+
+def test_a_larger_gzip_body_is_inflated_off_the_loop():
+    plain = random.Random(0).randbytes(LIMIT - 40)
+    packed = gzip.compress(plain, 0)
+    assert len(packed) <= messages.INLINE_GZIP_BYTES, "and a smaller one on it"
+    for limit in (messages.INLINE_GZIP_BYTES, 0):
+        messages.INLINE_GZIP_BYTES = limit
+        assert read(Exchange(packed), content_encoding="gzip") == plain
+    messages.INLINE_GZIP_BYTES = 1024
+
+
+def test_an_error_is_told_in_so_many_characters_and_as_text():
+    for said in ("x" * 100_000, "\udcff"):
+        body = json.loads(Response.of_error(NotFound(said)).body)
+        assert 0 < len(body["error"]) <= messages.MAX_ERROR_CHARACTERS
 
 
 def test_a_body_in_chunks_is_read_no_further_than_the_limit():

@@ -66,7 +66,7 @@ def test_a_path_and_its_meaning(method, path, action, spec):
 def test_what_is_no_path_of_the_api(method, path):
     with pytest.raises(MalformedPath) as caught:
         parse(method, path)
-    assert str(caught.value).startswith(f"Malformed request: {method} {path}")
+    assert str(caught.value).startswith(f"Malformed request: {method} " + path.replace("\n", "\\n"))
     assert ":predict" in caught.value.hint
 
 

@@ -2,13 +2,13 @@
 
 import asyncio
 import json
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from fakes import CallRecorder, FakeModel, FakeModels, FakeServable, signature, spec
 
 from unstuck.api.rest.calls import Call
 from unstuck.api.rest.predict import PredictCalls
+from unstuck.batching.fair import FairThreads
 from unstuck.core.dtypes import FLOAT
 from unstuck.core.models import ModelSpec
 from unstuck.errors import DeadlineExceeded, NotReady
@@ -40,7 +40,7 @@ def answered(work, batches, calls=1, timeout_s=0.05):
         placement.is_short = lambda key: False
         servable = FakeServable(lambda inputs: {"y": inputs["x"]}, SIGNATURES)
         models = FakeModels({"m": FakeModel(servable, mergeable=frozenset(SIGNATURES))})
-        with ThreadPoolExecutor(1) as workers:
+        with FairThreads(1) as workers:
             predict = PredictCalls(models, workers, timeout_s, False, 1 << 20, observer, batches, placement)
             for _ in range(calls):
                 predict.begin(Call(ModelSpec("m"), BODY, {}, 0, lambda call, outcome: replies.append(outcome)))

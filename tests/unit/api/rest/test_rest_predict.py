@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from fakes import FakeModel, FakeModels, FakeServable, signature, spec
 
 from unstuck.api.rest import predict as rest_predict
 from unstuck.api.rest.predict import PredictCalls
+from unstuck.batching.fair import FairThreads
 from unstuck.core.dtypes import FLOAT
 from unstuck.core.models import ModelSpec
 from unstuck.errors import Code, DeadlineExceeded, EngineError, NotFound, UnstuckError, WrongShape, WrongType
@@ -46,7 +46,7 @@ class Calls:
 
     async def _send(self, turns, model):
         answers = []
-        with ThreadPoolExecutor(4) as workers:
+        with FairThreads(4) as workers:
             calls = PredictCalls(self.models, workers, **self.options)
             for bodies in turns:
                 texts = [body if isinstance(body, bytes) else json.dumps(body).encode() for body in bodies]
@@ -72,6 +72,28 @@ def calls(monkeypatch):
 
 def rows(*values):
     return {"instances": [[value, value] for value in values]}
+
+
+def test_calls_that_cannot_be_read_as_one_still_share_a_run(calls):
+    made = calls()
+    both = [{"signature_name": "two", "instances": [{"a": value, "b": 1}]} for value in (1, 2, 3)]
+    assert made([*both, {"inputs": {"x": [[7, 8]]}}, b"{", rows(4)])[:3] == [[2], [3], [4]]
+    assert sorted(made.rows) == [2, 3], "three of one signature, two of the other"
+
+
+def test_what_cannot_be_read_or_run_is_its_own_caller_s_alone(calls):
+    def picky(inputs):
+        if (inputs["a"] == 2).any():
+            raise EngineError("Two.", code=Code.INTERNAL)
+        return double(inputs)
+
+    made = calls(picky)
+    both = [{"signature_name": "two", "instances": [{"a": value, "b": 1}]} for value in (1, 2, 3)]
+    first, second, third, fourth = made([*both, b"{"])
+    assert (first, third) == ([2], [4])
+    assert isinstance(second, EngineError)
+    assert isinstance(fourth, UnstuckError)
+    assert made.rows == [3, 1, 1, 1]
 
 
 def test_calls_of_one_turn_are_one_run_and_each_gets_its_own_rows(calls):
@@ -191,7 +213,7 @@ def test_fewer_calls_run_together_while_runs_are_long_and_more_again_afterwards(
 
     async def run():
         nonlocal run_ns
-        with ThreadPoolExecutor(1) as workers:
+        with FairThreads(1) as workers:
             predict = PredictCalls(made.models, workers, **made.options)
             for number in range(200):
                 run_ns = 2 * SHORT_NS if number < 10 else 0
@@ -218,7 +240,7 @@ def test_a_long_call_runs_on_a_worker_and_may_time_out(calls):
     made = calls(slow, short=False, timeout_s=0.05)
 
     async def run():
-        with ThreadPoolExecutor(1) as workers:
+        with FairThreads(1) as workers:
             predict = PredictCalls(made.models, workers, **made.options)
             try:
                 await predict.answer(ModelSpec("m"), json.dumps(rows(1)).encode(), {}, 0)
@@ -241,7 +263,7 @@ def test_a_caller_that_gave_up_does_not_disturb_the_others(calls):
     made = calls()
 
     async def run():
-        with ThreadPoolExecutor(1) as workers:
+        with FairThreads(1) as workers:
             predict = PredictCalls(made.models, workers, **made.options)
             first, gone, last = (
                 asyncio.ensure_future(predict.answer(ModelSpec("m"), json.dumps(rows(number)).encode(), {}, 0))
@@ -258,7 +280,7 @@ def test_warnings_are_for_the_call_that_they_are_about(calls):
     made = calls()
 
     async def run():
-        with ThreadPoolExecutor(1) as workers:
+        with FairThreads(1) as workers:
             predict = PredictCalls(made.models, workers, **made.options)
             bodies = [rows(1), {"inputs": {"x": [[2, 2]], "X": 1}}]
             return await asyncio.gather(

@@ -4,7 +4,6 @@ import asyncio
 import gzip
 import json
 import time
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -12,6 +11,7 @@ from fakes import CallRecorder, FakeModel, FakeModels, FakeServable, signature, 
 
 from unstuck.api.rest.app import RestApp, RestOptions
 from unstuck.api.rest.predict import LOOP_BODY_BYTES
+from unstuck.batching.fair import FairThreads
 from unstuck.core.dtypes import FLOAT, STRING
 from unstuck.core.servables import Servable
 from unstuck.errors import Code, EngineError, NotFound
@@ -75,7 +75,7 @@ def answer(monkeypatch):
         observer = CallRecorder(headers)
 
         async def run():
-            with ThreadPoolExecutor(4) as workers:
+            with FairThreads(4) as workers:
                 options = RestOptions(timeout_s, False, 1 << 20, False)
                 app = RestApp(models, workers, options, observer=observer)
                 warm = Request()
@@ -223,7 +223,7 @@ def test_a_page_that_cannot_be_made_is_an_answer_too():
     request = Request("/page", method="GET")
 
     async def run():
-        with ThreadPoolExecutor(1) as workers:
+        with FairThreads(1) as workers:
             app = RestApp(Models({}), workers, RestOptions(None, True, 1 << 20, False), {"/page": broken})
             await app.__rsgi__(request, request)
 

@@ -2,12 +2,12 @@
 
 import asyncio
 import json
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from fakes import FakeModel, FakeModels, FakeServable, RunRecorder, signature, spec
 
 from unstuck.api.rest.predict import LOOP_BODY_BYTES, PredictCalls
+from unstuck.batching.fair import FairThreads
 from unstuck.batching.timed import TimedBatches
 from unstuck.codecs import predict_json
 from unstuck.core.batching import Batching, BatchingParameters
@@ -41,7 +41,7 @@ class Calls:
             timed.stop()
 
     async def _send(self, models, bodies):
-        with ThreadPoolExecutor(2) as workers:
+        with FairThreads(2) as workers:
             calls = PredictCalls(models, workers, self.timeout_s, False, 1 << 20, batches=TimedCalls(None))
             texts = [json.dumps(body).encode() for body in bodies]
             made = [calls.answer(ModelSpec("m"), text, {}, 0) for text in texts]

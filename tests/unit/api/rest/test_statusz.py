@@ -10,7 +10,7 @@ from fakes import FakeServable, signature, spec
 from unstuck.api.rest.statusz import Addresses, StatusPage, as_time
 from unstuck.core.dtypes import FLOAT
 from unstuck.core.models import AllVersions, Latest, ModelConfig, RequestLogConfig, Specific, State, VersionStatus
-from unstuck.errors import LoadFailed, NotFound
+from unstuck.errors import LoadFailed, NotEnoughMemory, NotFound, Quarantined, SetupError
 from unstuck.lifecycle.harness import AvailableVersion
 from unstuck.monitor.diversity import DiversityMonitor
 from unstuck.monitor.events import EventHistory
@@ -59,7 +59,7 @@ class FakeWatch:
         return {"x": 3}
 
 
-def page(manager=None, diversity=None, history=None, plan=None):
+def page(manager=None, diversity=None, history=None, plan=None, **more):
     plan = plan or [
         ModelConfig("m", Path("/models/m"), Specific(frozenset({2, 1})), {"stable": 2}, "tensorflow"),
         ModelConfig("empty", Path("/models/empty"), request_log=RequestLogConfig(0.5, filename_prefix="/logs/r")),
@@ -71,6 +71,7 @@ def page(manager=None, diversity=None, history=None, plan=None):
         manager or FakeManager(),
         history or EventHistory(),
         diversity,
+        **more,
     )
 
 
@@ -112,7 +113,8 @@ def test_versions():
     history.version_changed("m", VersionStatus(2, State.AVAILABLE))
     versions = page(FakeManager(FakeWatch()), history=history).document()["models"]["m"]["versions"]
     assert list(versions) == ["1", "2"]
-    assert versions["1"] == {"state": "END", "since": None, "error": "no such op"}
+    failed = {"state": "END", "since": None, "error": "no such op", "needs_bytes": None, "quarantined": None}
+    assert versions["1"] == failed
     serving = versions["2"]
     assert (serving["state"], serving["error"], serving["engine"], serving["load_s"]) == (
         "AVAILABLE",
@@ -122,11 +124,51 @@ def test_versions():
     )
     assert serving["since"] == as_time(history.since("m", 2))
     assert serving["unlike_training"] == {"serving_default": {"x": 3}}
+    unknown = {"batching": None, "learned_batch": None, "answers": None}
     assert serving["signatures"] == {
-        "serving_default": {"merged": True, "why_not_merged": "", "batching": None, "answers": None},
-        "other": {"merged": False, "why_not_merged": "it has state", "batching": None, "answers": None},
+        "serving_default": {"merged": True, "why_not_merged": "", **unknown},
+        "other": {"merged": False, "why_not_merged": "it has state", **unknown},
     }
     assert "why_not_merged" not in serving
+
+
+def test_what_was_learned_of_batches():
+    def learned(version, signature):
+        return {"rows": version.version, "gain": 2.5} if signature == "other" else None
+
+    signatures = page(learned=learned).document()["models"]["m"]["versions"]["2"]["signatures"]
+    found = {name: each["learned_batch"] for name, each in signatures.items()}
+    assert found == {"serving_default": None, "other": {"rows": 2, "gain": 2.5}}
+
+
+def test_what_a_version_without_room_needs():
+    manager = FakeManager()
+    refused = NotEnoughMemory("it needs 612 MiB.", hint="Raise the limit.", needed=612 << 20)
+    manager.statuses = lambda: {"m": [VersionStatus(1, State.END, refused)]}
+    shown = page(manager).document()["models"]["m"]["versions"]["1"]
+    assert (shown["needs_bytes"], shown["error"]) == (612 << 20, "it needs 612 MiB. Raise the limit.")
+
+
+def test_the_limits_are_shown():
+    limits = page().document()["server"]["limits"]
+    assert 0 < limits["memory_left_bytes"] <= limits["memory_limit_bytes"]
+    assert limits["cpus"]
+
+
+def test_a_quarantine():
+    why = Quarantined("m", 2, "canary", "expected 3, got 4.")
+    manager = FakeManager()
+    manager.statuses = lambda: {"m": [VersionStatus(2, State.LOADING, why.after(SetupError("no memory")))]}
+    shown = page(manager).document()["models"]["m"]["versions"]["2"]
+    assert shown["state"] == "LOADING"
+    assert "in quarantine since" in shown["error"]
+    assert shown["quarantined"] == {
+        "reason": "canary",
+        "why": "expected 3, got 4",
+        "since": as_time(why.since),
+        "attempts": 1,
+        "problem": "no memory",
+    }
 
 
 def test_constant_answers_and_what_to_type():
