@@ -20,8 +20,8 @@ The same models served by Unstuck and by other Python model servers, each one pr
 load generator. `./dev bench peers` measures it again: `benchmarks/peers` has each peer's server, written as its
 documentation recommends, and the versions.
 
-- All servers of a section run at the same time and are measured in turn, round by round; shown are medians of the
-  rounds, of requests/s also the least and the most. Compare within a section only. Where a server gave fewer than ten
+- All servers of a section are started and warmed, and measured in turn, round by round, the others paused; shown are medians
+  of the rounds, of requests/s also the least and the most. Compare within a section only. Where a server gave fewer than ten
   answers, it was measured once more, for five times as long.
 - Every server was asked different rows at once, before and after its warm-up, and gave TensorFlow's own answer to each.
   Weights are drawn such that answers to different rows differ.
