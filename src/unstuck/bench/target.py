@@ -6,11 +6,11 @@ from typing import TypeVar
 
 from unstuck.bench.slots import Destination, destination
 from unstuck.client import served_model
-from unstuck.client.api_key import key_headers
 from unstuck.client.messages import Call, ModelMetadata, Reply, Transport, Wire
 from unstuck.client.prediction import Prediction
 from unstuck.client.rest_wire import RestWire
 from unstuck.client.tls import TlsFiles
+from unstuck.core.key_headers import key_headers
 from unstuck.core.signatures import Signature, Tensors
 from unstuck.errors import Code, SetupError, UnknownSignature, UnstuckError
 

@@ -4,9 +4,9 @@ import os
 import urllib.request
 from pathlib import Path
 
-from unstuck.client.api_key import key_headers
 from unstuck.config.flag_values import read_path
 from unstuck.config.flags import Flag, Flags
+from unstuck.core.key_headers import key_headers
 from unstuck.errors import SetupError
 
 VARIABLE = "UNSTUCK_API_KEY"

@@ -7,13 +7,13 @@ from typing import Self, TypeVar
 
 from unstuck.client import address as addresses
 from unstuck.client.address import Address
-from unstuck.client.api_key import key_headers
 from unstuck.client.calls import Calls, Patience
 from unstuck.client.inputs import NOTHING
 from unstuck.client.messages import AsyncTransport, Classes, Flow, ModelMetadata, Send, Transport, Wire
 from unstuck.client.prediction import Prediction
 from unstuck.client.rest_wire import RestWire
 from unstuck.client.tls import TlsFiles
+from unstuck.core.key_headers import key_headers
 from unstuck.core.models import ModelSpec, VersionStatus
 from unstuck.core.signatures import Signature, Tensor
 from unstuck.errors import InvalidRequest, UnstuckError

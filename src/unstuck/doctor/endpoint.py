@@ -7,12 +7,12 @@ from typing import TypeVar
 
 from unstuck.client import served_model
 from unstuck.client.address import Address
-from unstuck.client.api_key import key_headers
 from unstuck.client.messages import Call, ModelMetadata, Reply, Transport
 from unstuck.client.messages import Request as WireRequest
 from unstuck.client.prediction import Prediction
 from unstuck.client.rest_wire import RestWire
 from unstuck.client.tls import TlsFiles
+from unstuck.core.key_headers import key_headers
 from unstuck.core.models import VersionStatus
 from unstuck.core.signatures import Signature, Tensors
 from unstuck.doctor.given import Request

@@ -41,6 +41,8 @@ class LineWriter:
                 self._put(line)
             except OSError as error:
                 self._trouble = error.strerror or str(error)
+            except ValueError as error:  # it was closed
+                self._trouble = str(error)
 
     def _complete(self) -> None:
         rest, self._rest = self._rest, b""

@@ -9,6 +9,14 @@ import pytest
 from unstuck.monitor.line_writer import LineWriter, writer_to
 
 
+def test_a_stream_that_was_closed_fails_nobody(tmp_path):
+    with (tmp_path / "log").open("w") as stream:
+        writer = LineWriter(stream)
+        writer.write("one")
+    writer.write("two")
+    assert (tmp_path / "log").read_text() == "one\n"
+
+
 class Disk(io.RawIOBase):
     """Takes ``room`` bytes."""
 
