@@ -20,9 +20,9 @@ The same models served by Unstuck and by other Python model servers, each one pr
 load generator. `./dev bench peers` measures it again: `benchmarks/peers` has each peer's server, written as its
 documentation recommends, and the versions.
 
-- All servers of a section are started and warmed, and measured in turn, round by round, the others paused; shown are medians
-  of the rounds, of requests/s also the least and the most. Compare within a section only. Where a server gave fewer than ten
-  answers, it was measured once more, for five times as long.
+- All servers of a section are started and warmed, then measured in turn, round by round, the others paused; shown are
+  medians of the rounds, of requests/s also the least and the most. Compare within a section only. Where a server gave
+  fewer than ten answers, it was measured once more, for five times as long.
 - Every server was asked different rows at once, before and after its warm-up, and gave TensorFlow's own answer to each.
   Weights are drawn such that answers to different rows differ.
 - Peers batch at most 32 requests and wait at most 5 ms for them (BentoML decides by itself how long), or do not batch.
