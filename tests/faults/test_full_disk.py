@@ -113,7 +113,8 @@ def test_calls_are_answered_while_they_cannot_be_logged_and_logged_again_afterwa
         before = int(counted(server.url, "RESOURCE_EXHAUSTED"))
         caller.call()
         until(lambda: counted(server.url, "RESOURCE_EXHAUSTED") > before)  # noqa: B023
-        assert len(logged()) == written, "whole records, and no part of another"
+        # Whole records alone, which reading them shows; a few may still fit into what the file's last page has left.
+        assert written <= len(logged()) < caller.calls
     assert len(said("cannot be logged: [Errno 28] No space left on device")) == 1
     disk.make_room()
     while not said("are logged again"):
