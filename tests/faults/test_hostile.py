@@ -56,6 +56,7 @@ def beset_by_slow_clients(victim: Victim, count: int) -> None:
     assert victim.grown_bytes() < 200 * MIB
 
 
+@pytest.mark.slow
 def test_slow_clients_are_closed_while_others_are_answered(victim):
     beset_by_slow_clients(victim, 100)
 

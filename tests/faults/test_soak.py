@@ -187,6 +187,7 @@ def soak(server: Server, folder: Path, seconds: float, load: Load, swap_every_s:
     return held
 
 
+@pytest.mark.slow
 def test_a_short_while_at_70_percent(server, tmp_path):
     soak(server, tmp_path, 4, Load(server, tmp_path, piece_s=3, measured_s=1), swap_every_s=2)
 
