@@ -8,7 +8,7 @@ import pytest
 
 from unstuck.testing import models as exports
 
-pytest.register_assert_rewrite("grpc_client")
+pytest.register_assert_rewrite("grpc_client", "served_workers", "traffic")
 
 
 @pytest.fixture(scope="session")
