@@ -24,9 +24,7 @@ BFLOAT16 = 16  # onnx.TensorProto.BFLOAT16
 
 def new_session(path: Path, threads: int = 0) -> Any:
     """A session that runs one operator at a time, in ``threads`` threads: 0 for every CPU that this process may use."""
-    options = _options()
-    options.intra_op_num_threads = threads or usable_cpus()
-    return _session(str(path), options)
+    return _session(str(path), _options(threads))
 
 
 def watching_session(model: bytes, folder: Path) -> Any:
@@ -42,9 +40,9 @@ def watching_session(model: bytes, folder: Path) -> Any:
     return _session(model, options)
 
 
-def _options() -> Any:
+def _options(threads: int = 0) -> Any:
     options = ort.SessionOptions()
-    options.intra_op_num_threads = usable_cpus()
+    options.intra_op_num_threads = threads or usable_cpus()
     options.inter_op_num_threads = 1
     options.log_severity_level = _ONLY_FATAL
     # Threads that spin between operators take the CPU from other calls, and from the loop.
