@@ -28,7 +28,10 @@ def restore(session: Any, exported: MetaGraph, version_path: Path) -> None:
     Raises:
         LoadFailed: the checkpoint has no value for one of them, or several.
     """
-    left_out = [node for node in _left_out(exported) if not _is_initialised(session, node.name)]
+    suspects = _left_out(exported)
+    # One run for all: each further one would hand the whole graph over again.
+    checks = [tf.raw_ops.VarIsInitializedOp(resource=_handle(session, node.name)) for node in suspects]
+    left_out = [node for node, has_value in zip(suspects, session.run(checks), strict=True) if not has_value]
     if not left_out:
         return
     prefix = str(version_path / "variables" / "variables")
@@ -52,10 +55,6 @@ def _left_out(exported: MetaGraph) -> list[Any]:
             if not body and node.op == "VarHandleOp" and name not in assigned:
                 reached[name] = node
     return list(reached.values())
-
-
-def _is_initialised(session: Any, name: str) -> bool:
-    return bool(session.run(tf.raw_ops.VarIsInitializedOp(resource=_handle(session, name))))
 
 
 def _keys_by_name(prefix: str) -> Mapping[str, list[str]]:
