@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,11 +66,25 @@ class RunningServer:
             return
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(START_TIMEOUT_S)
+        assert not self._thread.is_alive(), "the server did not stop in time"
+
+
+@pytest.fixture(scope="module")
+def serve() -> Iterator[ServeFunction]:
+    """``serve({"name": base_path, …}, **settings)``: a running server; stopped when the module's tests are over."""
+    with _servers() as start:
+        yield start
 
 
 @pytest.fixture(scope="session")
-def serve() -> Iterator[ServeFunction]:
-    """``serve({"name": base_path, …}, **settings)``: a running server; stopped when the session ends."""
+def serve_for_all() -> Iterator[ServeFunction]:
+    """As ``serve``; stopped when the session ends."""
+    with _servers() as start:
+        yield start
+
+
+@contextmanager
+def _servers() -> Iterator[ServeFunction]:
     running: list[RunningServer] = []
 
     def start(models: Mapping[str, Path | str], **settings: Any) -> RunningServer:

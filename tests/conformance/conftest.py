@@ -54,12 +54,12 @@ def models_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Model
 
 
 @pytest.fixture(scope="session")
-def server_of(serve: Any, models_of: Callable[[str], Models]) -> Callable[[str, str], Any]:
+def server_of(serve_for_all: Any, models_of: Callable[[str], Models]) -> Callable[[str, str], Any]:
     """``server_of(source, server)``: that server of ``SERVERS``, running, with that source's models."""
 
     @cache
     def start(source: str, server: str) -> Any:
-        running = serve(models_of(source), **SERVERS[server])
+        running = serve_for_all(models_of(source), **SERVERS[server])
         assert not running.failures
         return running
 

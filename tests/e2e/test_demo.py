@@ -24,6 +24,7 @@ def _exported() -> None:
     subprocess.run([sys.executable, "-m", "examples.export"], cwd=ROOT, check=True, timeout=120)
 
 
+@pytest.mark.slow
 def test_demo_shows_different_predictions_beside_the_twins() -> None:
     done = subprocess.run(DEMO, check=False, cwd=ROOT, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr + done.stdout

@@ -47,6 +47,7 @@ def check(report: Any, folder: Path) -> None:
     assert container["resources"]["limits"]["memory"] == f"{needs['memory_bytes'] // MIB}Mi"
 
 
+@pytest.mark.slow
 def test_a_small_model(tmp_path: Path) -> None:
     onnx_models.half_plus_two(tmp_path / "halved")
     status, report, said = size(tmp_path / "halved", "--rate=20", *QUICK, f"--write={tmp_path / 'out'}")

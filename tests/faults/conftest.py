@@ -23,8 +23,8 @@ def grpc_models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="session", params=["native", "grpcio"])
-def grpc_server(request: pytest.FixtureRequest, serve: Any, grpc_models: dict[str, Path]) -> Any:
-    running = serve(grpc_models, grpc_front=request.param)
+def grpc_server(request: pytest.FixtureRequest, serve_for_all: Any, grpc_models: dict[str, Path]) -> Any:
+    running = serve_for_all(grpc_models, grpc_front=request.param)
     assert not running.failures
     return running
 

@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +71,8 @@ class Victim:
 
     def post(self, body: bytes, path: str = PATH, **headers: str) -> tuple[int, Any]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=TIMEOUT_S)
-        connection.request("POST", path, body, {name.replace("_", "-"): value for name, value in headers.items()})
+        with suppress(BrokenPipeError, ConnectionResetError):  # refused before it was sent: the answer is there
+            connection.request("POST", path, body, {name.replace("_", "-"): value for name, value in headers.items()})
         answer = connection.getresponse()
         text = answer.read()
         connection.close()

@@ -117,8 +117,10 @@ def golden(version: Path) -> None:
 
 
 def set_weight(url: str, weight: float) -> None:
+    """The answer says that it is set, unless traffic has had the version condemned before that was sent."""
     body = json.dumps({"signature_name": "set_weight", "inputs": {"weight": weight}})
-    assert httpx.post(f"{url}/v1/models/m:predict", content=body, timeout=TIMEOUT_S, verify=False).status_code == 200
+    answer = httpx.post(f"{url}/v1/models/m:predict", content=body, timeout=TIMEOUT_S, verify=False)
+    assert answer.status_code == 200 or (answer.status_code == 503 and "quarantine" in answer.text), answer.text
 
 
 @pytest.fixture(scope="module")

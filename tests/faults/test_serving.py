@@ -218,6 +218,14 @@ def test_a_client_that_goes_away_disturbs_nobody(url, sent, reset):
         connection.close()
 
 
+def test_a_server_does_not_wait_for_bodies_of_clients_that_have_gone(serve, paths):
+    server = serve({"half_plus_two": paths["half_plus_two"]}, drain_timeout_s=10 * TIMEOUT_S)
+    for _ in range(3):  # the first call of a path goes another way than those after it
+        raw(server.url, request("half_plus_two", b'{"inst', 1000)).close()
+        assert predict(server.url, json={"instances": [[1.0]]}).status_code == 200
+    server.stop()
+
+
 def test_clients_that_stay_silent_disturb_nobody(url):
     silent = [raw(url, request("half_plus_two", b'{"inst', 1000)) for _ in range(50)]
     try:

@@ -69,6 +69,6 @@ class VersionCheck(FamilySource):
         except SetupError as error:
             if self._golden_rows == "check":
                 raise
-            log.warning("Model %r version %d serves all the same: %s", model.name, model.version, error)
+            log.warning("Model %r version %d serves all the same: %s", model.name, model.version, str(error))
             return {"golden_rows": error.message}
         return {"golden_rows": rows} if rows else {}

@@ -202,7 +202,8 @@ class RestApp:
             return  # it was refused: it came too late
         try:
             body = arrived.result()
-        except Exception:  # noqa: BLE001 - the client left in the middle of it: there is nobody to answer
+        except Exception:  # noqa: BLE001 - the client left in the middle of it
+            exchange.response_bytes(400, [], b"")  # which nobody reads; without one granian waits for it as it stops
             return
         call = Call(spec, body, headers, arrived_ns, partial(self._reply, exchange), gate)
         if gate.is_watchful or gate.entered - gate.left >= gate.limit:
