@@ -34,7 +34,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def running(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Victim]:
-    flags = ["--rest_api_body_timeout_seconds=2", "--rest_api_idle_timeout_seconds=2", "--rest_api_timeout_in_ms=8000"]
+    flags = ["--rest_api_body_timeout_seconds=2", "--rest_api_idle_timeout_seconds=2", "--rest_api_timeout_in_ms=60000"]
     flags += [f"--rest_api_max_body_bytes={LIMIT}", "--log_requests=all"]
     with Victim(model, tmp_path_factory.mktemp("server"), *flags) as victim:
         yield victim

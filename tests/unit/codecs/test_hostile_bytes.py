@@ -64,8 +64,8 @@ def test_many_damaged_requests_are_taken_or_refused(name, data):
 @pytest.mark.parametrize(
     ("name", "body"),
     [
-        ("json_document", b"[" * 500_000),
-        ("json_document", b'{"a":' * 100_000),
+        pytest.param("json_document", b"[" * 2_000_000, marks=pytest.mark.slow),
+        pytest.param("json_document", b'{"a":' * 400_000, marks=pytest.mark.slow),
         ("json_document", b"[" + b"[]," * 100_000 + b"[]]"),
         ("json_predict", b'{"instances": [' + b"{}," * 100_000 + b"{}]}"),
         ("json_predict", b'{"inputs": {"x": [' + b'"a",' * 100_000 + b'"a"]}}'),
