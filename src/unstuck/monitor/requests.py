@@ -2,7 +2,7 @@
 
 import threading
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
 from operator import attrgetter
 
@@ -14,13 +14,14 @@ from unstuck.errors import Code, UnstuckError
 from unstuck.monitor import official
 from unstuck.monitor.families import Family, FamilySource
 from unstuck.monitor.instruments import Counter, Histogram, Scale
-from unstuck.monitor.versions import VersionMetrics
+from unstuck.monitor.versions import Version, VersionMetrics
 
 MAX_RECORDS = 512  # that wait to be added up
 MAX_STRANGERS = 20  # names of models that there are not, each counted by itself; a client could send any number
 MAX_NAME_CHARACTERS = 64
 OTHERS = "_other"
-MAX_KINDS = 200  # of calls; beyond that, those of ended versions are forgotten
+KEPT_S = 300.0  # a scraper comes by once more after a version has ended; then its calls are forgotten
+MAX_KINDS = 200  # of calls; beyond that, those of ended versions are forgotten at once
 
 CALL = ("model", "version", "signature", "api", "method")
 SECONDS = Scale(
@@ -111,7 +112,8 @@ class RequestMetrics(FamilySource):
     def _begun(self, key: tuple[Api, str, str, int, str]) -> deque[AnsweredCalls]:
         with self._lock:
             if len(self._waiting) >= MAX_KINDS:
-                self._forget_ended_versions()
+                serving = self._models.versions
+                self._forget(lambda version: version not in serving)
             return self._waiting.setdefault(key, deque())
 
     # At each scrape, and once many records wait.
@@ -120,6 +122,8 @@ class RequestMetrics(FamilySource):
         with self._lock:
             for waiting in list(self._waiting.values()):
                 self._add_up(waiting)
+            if gone := self._models.take_long_ended(KEPT_S):
+                self._forget(gone.__contains__)
         ours = (self._requests, self._latency, self._stages, self._runs, self._batches)
         ours += (self._warnings, self._request_bytes, self._response_bytes)
         theirs = (self._official_count, self._official_latency, self._official_runtime)
@@ -164,14 +168,13 @@ class RequestMetrics(FamilySource):
             self._example_counts.add((name,), examples)
             self._example_total.add((name,), int(examples.sum()))
 
-    def _forget_ended_versions(self) -> None:
+    def _forget(self, is_gone_version: Callable[[Version], bool]) -> None:
         """Keeps the page from growing with every version that ever served; the official metrics go by model."""
 
         def is_gone(labels: Mapping[str, str]) -> bool:
-            return bool(labels["version"]) and (labels["model"], int(labels["version"])) not in serving
+            return bool(labels["version"]) and is_gone_version((labels["model"], int(labels["version"])))
 
-        serving = self._models.versions
-        for key in [key for key in self._waiting if (key[2], key[3]) not in serving]:
+        for key in [key for key in self._waiting if is_gone_version((key[2], key[3]))]:
             self._add_up(self._waiting.pop(key))
         for each in (self._requests, self._warnings, self._request_bytes, self._response_bytes, self._runs):
             each.forget(is_gone)

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from itertools import chain
 from pathlib import Path
-from time import perf_counter_ns
+from time import monotonic, perf_counter_ns
 
 from unstuck.core.models import State, VersionStatus
 from unstuck.core.observers import VersionObserver
@@ -32,6 +32,7 @@ class VersionMetrics(VersionObserver, FamilySource):
         self._paths: dict[Version, Path] = {}
         self._began_ns: dict[Version, int] = {}
         self._load_seconds: dict[Version, float] = {}
+        self._ended_s: dict[Version, float] = {}
         self._attempts = official.load_attempt_count()
         self._latency = official.load_latency()
         self._state = Reading(
@@ -69,7 +70,19 @@ class VersionMetrics(VersionObserver, FamilySource):
                 self._paths.pop(key, None)
                 if status.error is None:
                     del self._states[key]  # it was unloaded: nobody asks for it any more
+            self._ended_s.pop(key, None)
+            if status.state is State.END:
+                self._ended_s[key] = monotonic()
             self.versions = frozenset(each for each, now in self._states.items() if now.state is not State.END)
+
+    def take_long_ended(self, for_s: float) -> frozenset[Version]:
+        """The versions that ended ``for_s`` seconds ago or earlier, each once."""
+        latest_s = monotonic() - for_s
+        with self._lock:
+            found = frozenset(each for each, ended_s in self._ended_s.items() if ended_s <= latest_s)
+            for each in found:
+                del self._ended_s[each]
+        return found
 
     def _end_load(self, key: Version, outcome: str) -> None:
         began_ns = self._began_ns.pop(key, None)

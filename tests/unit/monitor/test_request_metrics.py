@@ -177,6 +177,22 @@ def test_versions_that_have_ended_are_forgotten_once_there_are_many_and_the_offi
     assert value_of(metrics, ":tensorflow:serving:request_count", model_name="m", status="OK") == MAX_KINDS + 1
 
 
+def test_a_version_that_ended_a_while_ago_is_forgotten(metrics, versions, monkeypatch):
+    def counted(version):
+        return value_of(metrics, "unstuck_requests_total", **{**OURS, "version": str(version)}, code="OK")
+
+    for number in (2, 3):
+        versions.version_changed("m", VersionStatus(number, State.AVAILABLE))
+        metrics.answered(answered(1, version=number), ())
+        versions.version_changed("m", VersionStatus(number, State.END))
+    metrics.answered(answered(1), ())
+    assert (counted(1), counted(2), counted(3)) == (1, 1, 1), "whoever scrapes sees its last calls"
+    versions.version_changed("m", VersionStatus(3, State.AVAILABLE))
+    monkeypatch.setattr("unstuck.monitor.requests.KEPT_S", 0)
+    assert (counted(1), counted(2), counted(3)) == (1, None, 1), "version 3 is back"
+    assert value_of(metrics, ":tensorflow:serving:request_count", model_name="m", status="OK") == 3
+
+
 def test_warnings_are_counted(metrics):
     metrics.answered(answered(1, warnings=2), ())
     assert value_of(metrics, "unstuck_request_warnings_total", **OURS) == 2
