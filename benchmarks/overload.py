@@ -109,7 +109,8 @@ def cores() -> tuple[int, int]:
 def export(folder: Path) -> Path:
     """The model, and beside it ``other``, half_plus_two; on the server's core, which says how much work 20 ms are."""
     m, other = (f"pathlib.Path({str(folder / name)!r})" for name in ("m", "other"))
-    code = f"import pathlib; from unstuck.testing import models; models.laborious({m}); models.half_plus_two({other})"
+    code = "import pathlib; from unstuck.testing import faulty_models, models; "
+    code += f"faulty_models.laborious({m}); models.half_plus_two({other})"
     subprocess.run([*_pinned(cores()[0]), "-c", code], check=True, capture_output=True, timeout=START_TIMEOUT_S)
     return folder / "m"
 

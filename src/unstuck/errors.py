@@ -118,7 +118,7 @@ class MalformedPath(InvalidRequest):
     def __init__(self, method: str, path: str) -> None:
         super().__init__(
             f"Malformed request: {method} {shortened(path)}.",
-            hint="Expected POST /v1/models/NAME[/versions/N|/labels/L]:predict, "
+            hint="Expected POST /v1/models/NAME[/versions/N|/labels/L]:predict (or :classify, :regress), "
             "or GET /v1/models/NAME[/versions/N|/labels/L][/metadata].",
         )
 
@@ -343,13 +343,17 @@ class LoadFailed(SetupError):
 
 
 class NotEnoughMemory(LoadFailed):
-    """A version is not loaded, as it would not fit; it is tried again once ``needed`` bytes are left."""
+    """A version is not loaded, as it would not fit; it is tried again once there is enough.
+
+    That is ``needed`` bytes, of which it gets ``freed`` from other versions, which are unloaded before it is loaded.
+    """
 
     cause = "resources/memory-limit"
 
-    def __init__(self, message: str, *, hint: str, needed: int) -> None:
+    def __init__(self, message: str, *, hint: str, needed: int, freed: int = 0) -> None:
         super().__init__(message, hint=hint)
         self.needed = needed
+        self.freed = freed
 
 
 def cut(text: str, most: int = 200) -> str:

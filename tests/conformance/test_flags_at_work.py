@@ -18,7 +18,7 @@ from grpc_wire import call, predict, tensor
 from unstuck.config.flags import Accepted
 from unstuck.config.foreign_flags import FOREIGN_FLAGS
 from unstuck.proto.wire.saved_model_pb2 import SavedModel
-from unstuck.testing import models, onnx_models, tflite_models
+from unstuck.testing import faulty_models, models, onnx_models, tflite_models
 
 TIMEOUT_S = 120
 BUSY_S, CALLS = 0.3, 4
@@ -33,7 +33,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def slow(folder):
-    return models.slow(folder / "slow", busy_s=BUSY_S)
+    return faulty_models.slow(folder / "slow", busy_s=BUSY_S)
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,7 @@ from tensorflow_serving.apis.predict_pb2 import PredictRequest
 from tensorflow_serving.apis.prediction_service_pb2_grpc import PredictionServiceStub
 
 from unstuck.proto.tensors import fill
+from unstuck.testing import faulty_models
 from unstuck.testing import models as exports
 
 TIMEOUT_S = 60
@@ -30,7 +31,7 @@ GOLDEN = "assets.extra/unstuck/golden.jsonl"
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models")
     for name, golden in (("golden", True), ("plain", False), ("held", False)):
-        version = exports.breakable(folder / name)
+        version = faulty_models.breakable(folder / name)
         if golden:
             (version / GOLDEN).parent.mkdir(parents=True)
             rows = [{"inputs": {"x": [x]}, "outputs": {"y": [x / 2 + 2]}} for x in (1.0, 2.0)]
@@ -206,7 +207,7 @@ def test_the_command_does_and_the_status_tells(server):
     assert told.returncode == 1
     assert "QUARANTINED" in told.stdout
     assert "operator: it drifts" in told.stdout
-    assert "unstuck quarantine URL held --version=1 --release" in told.stdout
+    assert f"unstuck quarantine {server.url} held --version=1 --release" in told.stdout
     done = command("quarantine", server.url, "held", "--version=1", "--release")
     assert done.returncode == 0
     until(lambda: gives(server, "held", 1.0, 2.5))

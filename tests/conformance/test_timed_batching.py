@@ -16,7 +16,7 @@ from tensorflow_serving.apis.predict_pb2 import PredictRequest
 
 from unstuck.config.batching_parameters import read_batching_parameters
 from unstuck.core.batching import BatchingParameters
-from unstuck.testing import models
+from unstuck.testing import faulty_models, models
 
 SECOND = 1_000_000
 NEVER = 600 * SECOND  # nothing here may wait for it
@@ -49,7 +49,7 @@ def exported(tmp_path_factory):
         signature = tf.function(function).get_concrete_function(rows)
         tf.saved_model.save(module, str(folder / name / "1"), signatures=signature)
     models.examples(folder / "examples")
-    models.slow(folder / "slow", busy_s=0.3)
+    faulty_models.slow(folder / "slow", busy_s=0.3)
     return {each.name: each for each in folder.iterdir()}
 
 

@@ -14,6 +14,7 @@ from unstuck.engines.tensorflow.unsafe import unsafe_nodes
 from unstuck.errors import LoadFailed
 from unstuck.pipeline import PLACE
 from unstuck.testing import models, onnx_models
+from unstuck.testing.saving import new_graph, save_tf2, signature_def
 
 tf = pytest.importorskip("tensorflow")
 
@@ -24,7 +25,7 @@ NUMBERS = tf.TensorSpec([None], tf.float32, "x")
 
 def saved(folder, call, module=None, spec=TEXT):
     function = tf.function(call, input_signature=[spec])
-    return models._save_tf2(tf, module or tf.Module(), folder / "m", 1, {DEFAULT_SIGNATURE: function})
+    return save_tf2(tf, module or tf.Module(), folder / "m", 1, {DEFAULT_SIGNATURE: function})
 
 
 def write(text):
@@ -134,13 +135,13 @@ def test_a_signature_that_does_harm_is_refused(tmp_path, call, op, does):
 def test_it_is_refused_before_it_can_do_any_harm(tmp_path):
     """By an op that runs when the model is loaded."""
     victim = tmp_path / "victim"
-    with models._tf1() as (v1, session):
+    with new_graph() as (v1, session):
         x = v1.compat.v1.placeholder(v1.float32, [None], "x")
         y = v1.identity(x + v1.compat.v1.get_variable("v", initializer=1.0, use_resource=False), "y")
         init = v1.raw_ops.WriteFile(filename=str(victim), contents="written")
         session.run(v1.compat.v1.global_variables_initializer())
         builder = v1.compat.v1.saved_model.Builder(str(tmp_path / "m"))
-        signatures = {DEFAULT_SIGNATURE: models._signature(v1, {"x": x}, {"y": y})}
+        signatures = {DEFAULT_SIGNATURE: signature_def(v1, {"x": x}, {"y": y})}
         builder.add_meta_graph_and_variables(session, ["serve"], signatures, main_op=init)
         builder.save()
     with pytest.raises(LoadFailed, match=r"WriteFile .* writes files .* is run by loading the model"):

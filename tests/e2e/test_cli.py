@@ -98,7 +98,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
         key = f"{name}{options or ''}"
         if key not in exported:
             exported[key] = tmp_path_factory.mktemp("models") / name
-            getattr(exports, name)(exported[key], **options)
+            exports.EXPORTS[name](exported[key], **options)
         return exported[key]
 
     return path_of

@@ -17,7 +17,7 @@ from unstuck.cli.bench_progress import Silence
 from unstuck.sizing import deciding, measuring
 from unstuck.sizing.limits import Group, Limits, limits
 from unstuck.sizing.measuring import Asked
-from unstuck.testing import models, onnx_models
+from unstuck.testing import faulty_models, models, onnx_models
 
 SIZE = [sys.executable, "-m", "unstuck", "size"]
 QUICK = ("--duration=0.3", "--warmup=0.1", "--p99=5000")
@@ -79,7 +79,7 @@ def test_a_model_that_cannot_be_served(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_target_that_nothing_meets(tmp_path: Path) -> None:
-    models.slow(tmp_path / "slow", busy_s=0.1)
+    faulty_models.slow(tmp_path / "slow", busy_s=0.1)
     command = [*SIZE, tmp_path / "slow", "--p99=20", "--duration=0.3", "--warmup=0.1"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
     assert (done.returncode, done.stdout) == (2, "")

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from unstuck.testing import faulty_models
 from unstuck.testing import models as exports
 
 pytest.register_assert_rewrite("grpc_client", "served_workers", "traffic")
@@ -18,7 +19,7 @@ def grpc_models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("models")
     exports.half_plus_two(folder / "half_plus_two")
     exports.dtypes(folder / "dtypes")
-    exports.slow(folder / "slow", busy_s=BUSY_S)
+    faulty_models.slow(folder / "slow", busy_s=BUSY_S)
     return {name: folder / name for name in ("half_plus_two", "dtypes", "slow")}
 
 

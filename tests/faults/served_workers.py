@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from traffic import until
 
 from unstuck import Client
 
@@ -122,9 +123,5 @@ class Traffic:
 
 def until_ended(pid: int) -> float:
     """Waits until a process has ended, whoever is to bury it; returns how long that took."""
-    began = time.monotonic()
     stat = Path(f"/proc/{pid}/stat")
-    while stat.exists() and ") Z " not in stat.read_text():
-        assert time.monotonic() < began + 20
-        time.sleep(0.01)
-    return time.monotonic() - began
+    return until(lambda: not stat.exists() or ") Z " in stat.read_text(), 20)

@@ -1,15 +1,10 @@
 """Real limits of memory, too small at the start and at a swap: no wrong answer, no killed server, figures, recovery."""
 
 import json
-import os
 import re
-import subprocess
-import sys
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +14,7 @@ import pytest
 pytest.register_assert_rewrite("traffic")
 
 from limited import RlimitGroup, in_cgroup  # noqa: E402
+from limited_server import served  # noqa: E402
 from traffic import export, until  # noqa: E402
 
 MEBIBYTE = 1 << 20
@@ -53,59 +49,6 @@ def export_onnx(base: Path, version: int, weight_bytes: int) -> None:
     onnx.save(model, str(staged / "model.onnx"))
     base.mkdir(exist_ok=True)
     staged.rename(base / str(version))
-
-
-class Served:
-    """``unstuck serve`` in a process with limits."""
-
-    def __init__(self, command: Callable[[Sequence[Any]], list[str]], base: Path, *flags: str) -> None:
-        self._output = base.parent / "output"
-        arguments = [f"m={base}", "--rest_api_port=auto", "--port=0", "--host=127.0.0.1", *flags]
-        environment = {**os.environ, "XDG_CACHE_HOME": str(base.parent / "cache")}
-        with self._output.open("w") as file:
-            self.process = subprocess.Popen(
-                command([sys.executable, "-m", "unstuck", "serve", *arguments]),
-                stdout=file,
-                stderr=subprocess.STDOUT,
-                env=environment,
-            )
-
-    @property
-    def said(self) -> str:
-        return self._output.read_text()
-
-    @property
-    def url(self) -> str:
-        found: list[str] = []
-        until(lambda: self._has_ended() or found.extend(re.findall(r"REST +(http://\S+)", self.said)) or found)
-        assert found, self.said
-        return found[0]
-
-    def _has_ended(self) -> bool:
-        return self.process.poll() is not None
-
-    def versions(self) -> dict[str, Any]:
-        return self._get("/statusz")["models"]["m"]["versions"]
-
-    def limits(self) -> dict[str, Any]:
-        return self._get("/statusz")["server"]["limits"]
-
-    def _get(self, path: str) -> Any:
-        with urllib.request.urlopen(self.url + path, timeout=TIMEOUT_S) as answer:
-            return json.load(answer)
-
-    def stop(self) -> None:
-        self.process.terminate()
-        self.process.wait(TIMEOUT_S)
-
-
-@contextmanager
-def served(command: Callable[[Sequence[Any]], list[str]], base: Path, *flags: str) -> Iterator[Served]:
-    server = Served(command, base, *flags)
-    try:
-        yield server
-    finally:
-        server.stop()
 
 
 class Calls:
@@ -203,6 +146,32 @@ def test_the_resource_preserving_policy_swaps_where_both_do_not_fit(tmp_path):
         with served(group.command, base, policy) as server, Calls(server.url, refusals=(404, 503)) as calls:
             export_onnx(base, 2, 100 * MEBIBYTE)
             until(lambda: calls.versions[-1] == 2)
+        assert group.oom_kills() == 0
+
+
+@pytest.mark.slow
+def test_to_preserve_resources_the_old_version_stays_where_the_new_one_cannot_fit_in_its_place(tmp_path):
+    base = tmp_path / "m"
+    export_onnx(base, 1, 100 * MEBIBYTE)
+    with in_cgroup(memory_bytes=345 * MEBIBYTE) as group:
+        policy = "--aspired_version_policy=resource_preserving"
+        with served(group.command, base, policy) as server:
+            with Calls(server.url) as calls:
+                export_onnx(base, 2, 250 * MEBIBYTE)
+                until(lambda: server.versions().get("2", {}).get("state") == "END")
+                said = server.versions()["2"]["error"]
+                needed, _ = refused(said, "the container", 345)
+                assert needed > 250
+                assert re.search(r"version 1 holds \d+ MiB, which would not be enough besides\. Raise the limit", said)
+                assert server.versions()["1"]["state"] == "AVAILABLE"
+                seen = len(calls.versions)
+                until(lambda: len(calls.versions) > seen + 20)
+                assert {*calls.versions} == {1}
+            with Calls(server.url, refusals=(404, 503)) as calls:
+                advised = re.search(r"Raise the limit to (\d+) MiB\.", said)
+                assert advised, said
+                group.set_memory((int(advised[1]) + 40) * MEBIBYTE)  # what is to be spare, and as uses vary
+                until(lambda: calls.versions and calls.versions[-1] == 2)
         assert group.oom_kills() == 0
 
 

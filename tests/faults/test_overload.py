@@ -16,10 +16,10 @@ import httpx
 import pytest
 from grpc_client import code_of
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from traffic import TIMEOUT_S, until
 
 from benchmarks import overload
 
-TIMEOUT_S = 60
 OVERLOAD_S = 60
 MOST_BYTES = 16 << 20
 
@@ -36,13 +36,6 @@ def server(model: Path) -> Iterator[overload.Server]:
         yield running
 
 
-def until(holds, what: str) -> None:
-    deadline = time.monotonic() + TIMEOUT_S
-    while not holds():
-        assert time.monotonic() < deadline, f"not within {TIMEOUT_S} s: {what}"
-        time.sleep(0.1)
-
-
 def recovers(server: overload.Server) -> None:
     """Each of many calls in a row is answered, and right, and the server says that it refuses nobody any more."""
     url = f"{server.rest}/v1/models/m:predict"
@@ -53,7 +46,7 @@ def recovers(server: overload.Server) -> None:
             x / 2 + 2 for x in range(10)
         ]
 
-    until(answers, "answers after overload")
+    until(answers, what="answers after overload")
     assert server.process.poll() is None
 
 
@@ -137,7 +130,7 @@ def test_calls_that_cannot_meet_their_deadline_are_refused_at_once(server):
         target=overload.measure, args=(server.target("REST"), "--rate=800", "--connections=4096"), kwargs={"seconds": 3}
     )
     loading.start()
-    until(lambda: (admission(server) or {"expected_wait_s": 0})["expected_wait_s"] > 0.05, "calls have to wait")
+    until(lambda: (admission(server) or {"expected_wait_s": 0})["expected_wait_s"] > 0.05, what="that calls wait")
     before = admission(server)["refused"]["deadline"]
     found = []
     while loading.is_alive():
@@ -166,7 +159,7 @@ def test_bodies_that_do_not_fit_beside_others_are_refused_before_they_are_read(s
         clients = [socket.create_connection((address.hostname, address.port), TIMEOUT_S) for _ in range(16)]
         for client in clients:
             open_sockets.enter_context(client).sendall(head + b'{"instances": [')
-        until(lambda: admission(server)["refused"]["bytes"] == before + 15, "one is let in, the others are refused")
+        until(lambda: admission(server)["refused"]["bytes"] == before + 15, what="that one is let in")
         assert admission(server)["bytes_in_flight"] == size
         answers = []
         for client in clients:
@@ -175,7 +168,7 @@ def test_bodies_that_do_not_fit_beside_others_are_refused_before_they_are_read(s
                 answers.append(client.recv(4096))
         assert len(answers) == 15
         assert all(each.startswith(b"HTTP/1.1 503") and b"retry-after: " in each for each in answers), answers
-    until(lambda: admission(server)["bytes_in_flight"] == 0, "the bytes are given back")
+    until(lambda: admission(server)["bytes_in_flight"] == 0, what="that the bytes are given back")
     recovers(server)
 
 

@@ -18,12 +18,12 @@ import httpx
 import numpy as np
 import pytest
 from test_workers import Workers, get
+from traffic import TIMEOUT_S, until
 
 from unstuck.proto.tensors import fill
 from unstuck.proto.wire.predict_pb2 import PredictRequest, PredictResponse
-from unstuck.testing import models
+from unstuck.testing import faulty_models
 
-TIMEOUT_S = 60
 PREDICT = "/tensorflow.serving.PredictionService/Predict"
 GOLDEN = "assets.extra/unstuck/golden.jsonl"
 X = 3.0
@@ -103,13 +103,6 @@ class Traffic:
             time.sleep(0.001)  # leaves the server a part of a small machine
 
 
-def until(condition: Callable[[], Any]) -> None:
-    end = time.monotonic() + TIMEOUT_S
-    while not condition():
-        assert time.monotonic() < end, "it did not come about in time"
-        time.sleep(0.01)
-
-
 def golden(version: Path) -> None:
     (version / GOLDEN).parent.mkdir(parents=True)
     rows = [{"inputs": {"x": [x]}, "outputs": {"y": [x / 2 + 2]}} for x in (1.0, 2.0)]
@@ -126,8 +119,8 @@ def set_weight(url: str, weight: float) -> None:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models")
-    golden(models.breakable(folder / "golden"))
-    models.breakable(folder / "plain")
+    golden(faulty_models.breakable(folder / "golden"))
+    faulty_models.breakable(folder / "plain")
     return folder
 
 
@@ -180,7 +173,7 @@ def quarantine(workers: Workers, *arguments: str) -> None:
 @pytest.mark.slow
 def test_an_operators_quarantine_is_in_force_in_all_workers_and_in_those_that_come_later(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
-    models.breakable(folder / "m")
+    faulty_models.breakable(folder / "m")
     workers = Workers(folder, folder / "m", "--allow_unsafe_ops")
     try:
         assert answers(workers) == {200}
@@ -202,7 +195,7 @@ def test_an_operators_quarantine_is_in_force_in_all_workers_and_in_those_that_co
 @pytest.mark.slow
 def test_a_copy_that_breaks_in_one_worker_is_healed_there(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
-    golden(models.breakable(folder / "m"))
+    golden(faulty_models.breakable(folder / "m"))
     workers = Workers(folder, folder / "m", "--canary_interval_s=0.2", "--allow_unsafe_ops")
     try:
         for weight in (float("nan"), 1.5):

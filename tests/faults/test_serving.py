@@ -20,6 +20,7 @@ from unstuck.codecs import predict_json
 from unstuck.config.settings import AUTO_PORT, ModelConfig, ServerConfig
 from unstuck.core.servables import Loader
 from unstuck.server import Server
+from unstuck.testing import faulty_models
 from unstuck.testing import models as exports
 
 LIMIT_BYTES = 100_000
@@ -31,8 +32,8 @@ def paths(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("models")
     exports.half_plus_two(folder / "half_plus_two")
     exports.mlp(folder / "mlp")
-    exports.slow(folder / "slow", busy_s=1.0)
-    exports.slow(folder / "endless", busy_s=5.0)
+    faulty_models.slow(folder / "slow", busy_s=1.0)
+    faulty_models.slow(folder / "endless", busy_s=5.0)
     return {name: folder / name for name in ("half_plus_two", "mlp", "slow", "endless")}
 
 

@@ -39,10 +39,7 @@ class Run:
 
     async def _until(self, wanted: Callable[[], Any], then: Callable[[], Any]) -> None:
         running = asyncio.create_task(self.supervisor.run())
-        end = time.monotonic() + TIMEOUT_S
-        while not wanted() and not running.done():
-            assert time.monotonic() < end, "it did not come about in time"
-            await asyncio.sleep(0.01)
+        await _until(lambda: wanted() or running.done())
         if asyncio.iscoroutine(doing := then()):
             await doing
         if not running.done():

@@ -18,7 +18,7 @@ from google.protobuf import text_format
 from tensorflow_serving.apis.model_management_pb2 import ReloadConfigRequest
 from tensorflow_serving.apis.model_service_pb2_grpc import ModelServiceStub
 
-from unstuck.testing import models, onnx_models
+from unstuck.testing import faulty_models, models, onnx_models
 
 pytest.register_assert_rewrite("served_workers")
 
@@ -185,7 +185,7 @@ def test_tensorflow_that_dies_is_replaced(serve, half_plus_two, number):
 
 @pytest.mark.slow
 def test_calls_in_flight_are_finished_when_it_stops(serve, tmp_path):
-    models.slow(tmp_path / "slow", busy_s=5.0)
+    faulty_models.slow(tmp_path / "slow", busy_s=5.0)
     workers = serve(tmp_path / "slow")
     answers: list[Any] = []
 
@@ -206,7 +206,7 @@ def test_calls_in_flight_are_finished_when_it_stops(serve, tmp_path):
 
 @pytest.mark.slow
 def test_ctrl_c_twice_ends_it_at_once(serve, tmp_path):
-    models.slow(tmp_path / "slow", busy_s=60.0)
+    faulty_models.slow(tmp_path / "slow", busy_s=60.0)
     workers = serve(tmp_path / "slow", workers=1)
     (worker,) = workers.workers()
 

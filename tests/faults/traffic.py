@@ -6,6 +6,7 @@ import os
 import shutil
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -164,12 +165,13 @@ def status(url: str) -> dict[int, str]:
     return {int(each["version"]): each["state"] for each in listed}
 
 
-def until(condition: Any, timeout_s: float = TIMEOUT_S) -> None:
-    """Waits until ``condition()`` is true."""
-    end = time.monotonic() + timeout_s
+def until(condition: Callable[[], Any], timeout_s: float = TIMEOUT_S, *, what: str = "it") -> float:
+    """Waits until ``condition()`` is true; returns how long that took. ``what`` is named where it takes too long."""
+    began = time.monotonic()
     while not condition():
-        assert time.monotonic() < end, "it did not come about in time"
+        assert time.monotonic() < began + timeout_s, f"{what} did not come about within {timeout_s} s"
         time.sleep(0.02)
+    return time.monotonic() - began
 
 
 def rss_bytes(pid: int) -> int:

@@ -16,6 +16,7 @@ NAME = "model"
 STOP_S = 15.0
 MOST_SAID = 2000
 _FLAGS = ("--rest_api_port=auto", "--port=auto", "--host=127.0.0.1")
+_FLAG = re.compile(r"(?<![\w-])--[a-z]\w+")
 _ADDRESS = {"rest": re.compile(r"REST +(http://\S+)"), "grpc": re.compile(r"gRPC +(\S+:\d+)")}
 
 
@@ -65,7 +66,9 @@ def _urls(process: "subprocess.Popen[str]", errors: IO[bytes], api: str) -> tupl
         _stop(process)
         errors.seek(0)
         told = errors.read().decode(errors="replace").strip()[-MOST_SAID:]
-        raise SetupError(f"unstuck serve did not start: {told or said.strip()[-MOST_SAID:]}")
+        flag = _FLAG.search(told)
+        hint = f"Flags for unstuck serve are given as --serve-flag={flag[0]}." if flag else ""
+        raise SetupError(f"unstuck serve did not start: {told or said.strip()[-MOST_SAID:]}", hint=hint)
     url = f"{found[1]}/v1/models/{NAME}" if api == "rest" else f"grpc://{found[1]}/{NAME}"
     return url, rest[1] if rest else ""
 

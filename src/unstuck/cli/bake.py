@@ -5,15 +5,17 @@ from pathlib import Path
 
 from unstuck.cli.on_disk import newest
 from unstuck.config.flags import Flag, FlagError, parse
+from unstuck.config.serve_flags import UNSAFE_OPS
 from unstuck.core.locations import RemotePath, location
 from unstuck.errors import SetupError
 
 USAGE = """\
-Usage: unstuck bake MODEL OUT --pipeline=FILE [--saved_model_tags=TAGS]
+Usage: unstuck bake MODEL OUT --pipeline=FILE [--saved_model_tags=TAGS] [--allow_unsafe_ops]
 
 Writes OUT, a SavedModel that takes the raw inputs of the pipeline FILE and prepares them in its graph. MODEL is a
 version's folder, or one with numbered versions, of which the newest is taken. OUT must not exist. Without --pipeline,
-the one in MODEL's assets.extra/unstuck/pipeline.yaml is used."""
+the one in MODEL's assets.extra/unstuck/pipeline.yaml is used. --allow_unsafe_ops takes a MODEL that reads or writes
+files or runs Python; servers refuse OUT, too, unless they are told the same."""
 
 PIPELINE = Flag("pipeline", str, "", "FILE", "the pipeline")
 TAGS = Flag("saved_model_tags", str, "serve", "TAGS", "comma-separated tags of the graph")
@@ -26,7 +28,7 @@ def run(arguments: Sequence[str]) -> int:
     Raises:
         UnstuckError: the arguments, the model or the pipeline do not fit.
     """
-    given = parse(arguments, (PIPELINE, TAGS, HELP))  # pyright: ignore[reportArgumentType]
+    given = parse(arguments, (PIPELINE, TAGS, UNSAFE_OPS, HELP))  # pyright: ignore[reportArgumentType]
     if given.get(HELP):
         print(USAGE)
         return 0
@@ -43,7 +45,8 @@ def run(arguments: Sequence[str]) -> int:
     if not file.is_file():
         raise SetupError(f"There is no pipeline {file}.", hint="Name one with --pipeline=FILE.")
     declared = read_pipeline(file)
-    bake(version, declared, file.parent, out, tuple(given.get(TAGS).split(",")))
+    tags = tuple(given.get(TAGS).split(","))
+    bake(version, declared, file.parent, out, tags, allow_unsafe_ops=given.get(UNSAFE_OPS))
     print(f"Wrote {out}: {', '.join(declared.signatures)} take{'s' * (len(declared.signatures) == 1)} raw inputs.")
     return 0
 

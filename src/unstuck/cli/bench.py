@@ -11,16 +11,17 @@ from typing import Literal, cast
 
 from unstuck.bench import child
 from unstuck.bench.load import Arrivals, ClosedLoop, Load, OpenLoop
-from unstuck.bench.run import Question, Watcher, measure
+from unstuck.bench.run import Question, measure
 from unstuck.cli import output
 from unstuck.cli.api_key import API_KEY_FILE, api_key
-from unstuck.cli.bench_progress import Progress, Silence
+from unstuck.cli.bench_progress import watched
+from unstuck.cli.exit_status import exit_status
 from unstuck.client.address import SCHEMES
 from unstuck.client.tls import TlsFiles
 from unstuck.config import flags
 from unstuck.config.flag_values import read_positive
 from unstuck.config.flags import Flag, FlagError, Flags
-from unstuck.errors import SetupError, UnstuckError
+from unstuck.errors import SetupError
 
 USAGE = """\
 Usage: unstuck bench URL|PATH [FLAGS]
@@ -151,11 +152,7 @@ DEFAULT_LOADS = (ClosedLoop(1), ClosedLoop(4), ClosedLoop(16))
 
 def run(arguments: Sequence[str]) -> int:
     """Measures and reports; returns the exit status."""
-    try:
-        return _run(arguments)
-    except UnstuckError as error:
-        print(f"unstuck bench: {error}", file=sys.stderr)
-        return 2
+    return exit_status("bench", lambda: _run(arguments))
 
 
 def _run(arguments: Sequence[str]) -> int:
@@ -168,7 +165,7 @@ def _run(arguments: Sequence[str]) -> int:
     path = given.get(OUTPUT)
     if path is not None and not path.parent.is_dir():
         raise SetupError(f"--output={path}: there is no folder {path.parent}.")
-    with _question(given) as question, _watcher() as watcher:
+    with _question(given) as question, watched() as watcher:
         results = measure(question, watcher)
     # Imported once there is something to report: HTML and tables are nothing that a load generator should wait for.
     from unstuck.bench import report
@@ -239,15 +236,6 @@ def _asked(given: Flags) -> Question:
         tls=TlsFiles(given.get(CA_FILE) or None, given.get(CERT_FILE) or None, given.get(KEY_FILE) or None),
         api_key=api_key(given),
     )
-
-
-@contextmanager
-def _watcher() -> Generator[Watcher]:
-    if not sys.stderr.isatty():
-        yield Silence()
-        return
-    with Progress() as progress:
-        yield progress
 
 
 def _write(path: Path | None, text: str) -> None:

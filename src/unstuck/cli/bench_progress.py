@@ -1,5 +1,8 @@
-"""What a person sees while ``unstuck bench`` measures: one line, written anew twice a second, and a line a load."""
+"""What a person sees while ``bench`` and ``size`` measure: one line, written anew twice a second, and a line a load."""
 
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Self
 
 from rich.console import Console
@@ -69,3 +72,13 @@ class Progress:
         said = f"{level.load.name}: {words.rate(level.rate)} answers/s, p99 {words.duration(level.p99_s)}"
         failed = level.tally.failed + level.tally.not_sent
         self._live.console.print(Text(said + (f", {failed:,} failed" if failed else ""), "dim"))
+
+
+@contextmanager
+def watched() -> Generator[Progress | Silence]:
+    """Progress where a person looks at standard error."""
+    if not sys.stderr.isatty():
+        yield Silence()
+        return
+    with Progress() as progress:
+        yield progress

@@ -27,12 +27,12 @@ def call(signature: Signature, url: str, *, max_body: int = MAX_BODY_SHOWN) -> s
 
 
 def _curl(signature: Signature, url: str, max_body: int) -> str:
-    """A command to paste that calls the signature: a body of ones, written out if it is short, else made by Python."""
+    """A command to paste that calls the signature: a body of ones, written out unless Python makes it of less text."""
     body = example_body(signature)
     text = orjson.dumps(body).decode()
-    if len(text) <= max_body:
-        return f"curl -d {shlex.quote(text)} {url}"
     program = f"import json; print(json.dumps({as_product(dict(body))}))"
+    if len(text) <= max(max_body, len(program)):
+        return f"curl -d {shlex.quote(text)} {url}"
     return f"python3 -c {shlex.quote(program)} | curl -d @- {url}"
 
 

@@ -74,7 +74,8 @@ def _problems(model: ModelConfig, installed: Sequence[Engine]) -> Iterator[str]:
     for label, version in sorted(model.labels.items()):
         if version not in numbers:
             listed = ", ".join(map(str, sorted(numbers)))
-            yield f"{label!r} is a label of version {version}, but only {listed} would be served."
+            others = f"only {listed}" if numbers else "none"
+            yield f"{label!r} is a label of version {version}, but {others} would be served."
     for each in versions:
         engine = _engine(each, installed)
         if engine is None:

@@ -12,21 +12,21 @@ USAGE = """\
 Usage: unstuck COMMAND [ARGUMENTS]
 
 Commands:
-  serve PATH…    serve SavedModels, ONNX and TensorFlow Lite models over TensorFlow Serving's API
-  inspect PATH   show a model's signatures, tables, assets and ops, and how to call it
-  predict URL|PATH   try a model: --input NAME=VALUE, or --csv=FILE
-  bake MODEL OUT --pipeline=FILE   write a SavedModel with its preparation inside
-  fit-pipeline MODEL --training-data=FILE   learn a model's preparation, and what its inputs were, from training data
-  record-golden PATH --requests=FILE   keep a model's right answers beside it, to be checked at each load
-  check-config FILE   say what a model config file would serve, or everything that is wrong with it
-  status URL   say whether a running server is well, and what is wrong if not
-  health [URL]   whether a server takes calls, as an exit status
-  quarantine URL MODEL --version=N   take a version of a running server out of service, or have it back
-  make-key NAME   make an API key for a server that takes calls with a key only
-  bench URL|PATH   measure how many requests a served model answers, and how fast
-  size PATH      what a model needs to be served at a rate, and manifests for Docker, Kubernetes and KServe
-  diagnose [URL] [--model=PATH]   find out why a served model gives the same or a wrong prediction
-  explain [CAUSE]   what a cause is that diagnose names, and how to fix it
+  serve PATH…           serve models over TensorFlow Serving's APIs
+  inspect PATH|URL      a model's signatures, tables, ops, and how to call it
+  predict PATH|URL      try a model: --input NAME=VALUE, or --csv=FILE
+  bake MODEL OUT        write a SavedModel with its preparation inside
+  fit-pipeline MODEL    learn a model's preparation from training data
+  record-golden PATH    keep a model's right answers, to be checked at each load
+  check-config FILE     what a model config file would serve, or what is wrong
+  status URL            whether a server is well, and what is wrong if not
+  health [URL]          whether a server takes calls, as an exit status
+  quarantine URL MODEL  take a version out of service, or have it back
+  make-key NAME         make an API key
+  bench PATH|URL        measure how many requests are answered, and how fast
+  size PATH             what a model needs at a rate; manifests for Kubernetes
+  diagnose [URL]        find out why predictions are all the same, or wrong
+  explain [CAUSE]       what a cause is that diagnose names, and how to fix it
 
 unstuck COMMAND --help says more; unstuck --version prints the version."""
 

@@ -55,7 +55,7 @@ def run(arguments: Sequence[str]) -> int:
     body = {} if release else {"reason": given.get(REASON)}
     _post(f"{server}{path}", body, given.get(TIMEOUT), api_key(given))
     if release:
-        print(f"Model {model!r} version {version} is loaded again; unstuck status {server} says when it serves.")
+        print(f"Model {model!r} version {version} is released; unstuck status {server} says when it serves.")
     else:
         print(f"Model {model!r} version {version} is in quarantine, until it is released.")
     return 0

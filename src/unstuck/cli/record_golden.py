@@ -37,6 +37,7 @@ the answers to be right: just after the export, with rows whose answers you have
   --signature=NAME    the signature to ask (serving_default)
   --output=FILE       where to write, instead of the version's assets.extra/unstuck/golden.jsonl
   --pipeline_file=FILE   how raw inputs become the model's, where that is not in its folder
+  --allow_unsafe_ops  load a model that reads or writes files or runs Python
   --force             overwrite, and keep rows that all have the same answer"""
 
 REQUESTS = Flag("requests", read_path, None, "FILE", "what clients send")
@@ -45,7 +46,7 @@ SIGNATURE = Flag("signature", str, DEFAULT_SIGNATURE, "NAME", "the signature to 
 OUTPUT = Flag("output", read_path, None, "FILE", "where to write")
 PIPELINE = Flag("pipeline_file", read_path, None, "FILE", "the pipeline")
 FORCE = Flag("force", lambda text: text == "true", False, "", "overwrite", boolean=True)
-FLAGS = (REQUESTS, ROWS, SIGNATURE, OUTPUT, PIPELINE, FORCE, serve_flags.TAGS, HELP)
+FLAGS = (REQUESTS, ROWS, SIGNATURE, OUTPUT, PIPELINE, FORCE, serve_flags.TAGS, serve_flags.UNSAFE_OPS, HELP)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -61,14 +62,16 @@ def run(arguments: Sequence[str]) -> int:
     requests = given.get(REQUESTS)
     if len(given.positional) != 1 or requests is None:
         raise FlagError("Expected one PATH and --requests=FILE.", hint="See unstuck record-golden --help.")
-    found = find(given.positional[0], given.get(serve_flags.TAGS))
+    trusts_all, pipeline_file = given.get(serve_flags.UNSAFE_OPS), given.get(PIPELINE)
+    found = find(given.positional[0], given.get(serve_flags.TAGS), allow_unsafe_ops=trusts_all)
     folder = found.version.path if found.version.path.is_dir() else found.version.path.parent
     target = given.get(OUTPUT) or folder / golden_json.PLACE
     if given.get(OUTPUT) is None:
         found.check_writable("--output=FILE")
     if target.exists() and not given.get(FORCE):
         raise SetupError(f"{target} is there already.", hint="--force overwrites it.")
-    loading = loader(found.engine, found.version.path, given.get(PIPELINE))
+    may_call_python = trusts_all or pipeline_file is not None
+    loading = loader(found.engine, found.version.path, pipeline_file, may_call_python=may_call_python)
     model = AvailableVersion(found.name, found.version.version, loading.load())
     try:
         content = _recorded(model, requests, given, target)

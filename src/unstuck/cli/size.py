@@ -2,8 +2,7 @@
 
 import signal
 import sys
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal, cast
@@ -13,7 +12,8 @@ from rich.console import Console
 from unstuck import __version__
 from unstuck.bench.run import Question
 from unstuck.cli import bench, output
-from unstuck.cli.bench_progress import Progress, Silence
+from unstuck.cli.bench_progress import watched
+from unstuck.cli.exit_status import exit_status
 from unstuck.config import flags
 from unstuck.config.flag_values import read_not_negative
 from unstuck.config.flags import Flag, FlagError, Flags
@@ -22,11 +22,11 @@ from unstuck.config.serving import server_config
 from unstuck.core.cpus import usable_cpus
 from unstuck.core.locations import RemotePath
 from unstuck.core.models import ModelConfig
-from unstuck.errors import SetupError, UnstuckError
+from unstuck.errors import SetupError
 from unstuck.sizing import report
 from unstuck.sizing.deployed import Deployed
 from unstuck.sizing.manifests import manifests
-from unstuck.sizing.measuring import Asked, Sizing, Watcher, size
+from unstuck.sizing.measuring import Asked, Sizing, size
 
 USAGE = f"""\
 Usage: unstuck size PATH [FLAGS]
@@ -99,10 +99,7 @@ FLAGS = cast(
 def run(arguments: Sequence[str]) -> int:
     """Sizes and reports; returns the exit status."""
     try:
-        return _run(arguments)
-    except UnstuckError as error:
-        print(f"unstuck size: {error}", file=sys.stderr)
-        return 2
+        return exit_status("size", lambda: _run(arguments))
     except KeyboardInterrupt:
         print("unstuck size: interrupted.", file=sys.stderr)
         return INTERRUPTED
@@ -123,7 +120,7 @@ def _run(arguments: Sequence[str]) -> int:
     (model,) = server_config(flags.parse([where], SERVE_FLAGS)).models
     asked = _asked(given, where)
     signal.signal(signal.SIGTERM, bench.terminated)  # which would leave the child behind
-    with _watcher() as watcher:
+    with watched() as watcher:
         sizing = size(asked, watcher)
     files = manifests(_deployed(given, model, sizing))
     written = _write(given.get(WRITE), files)
@@ -198,12 +195,3 @@ def _write(folder: Path | None, files: Mapping[str, str]) -> list[Path]:
     except OSError as error:
         raise SetupError(f"--write={folder}: {error.strerror or error}.") from None
     return [folder / name for name in files]
-
-
-@contextmanager
-def _watcher() -> Generator[Watcher]:
-    if not sys.stderr.isatty():
-        yield Silence()
-        return
-    with Progress() as progress:
-        yield progress

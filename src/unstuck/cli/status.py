@@ -75,7 +75,7 @@ def _run(arguments: Sequence[str]) -> int:
     (url,) = given.positional
     server, name = _parts(url)
     status = ask(server, name, given.get(TIMEOUT), api_key(given))
-    troubles, notes = troubles_of(status, of_one_model=bool(name)), notes_of(status)
+    troubles, notes = troubles_of(status, of_one_model=bool(name), url=server), notes_of(status)
     if given.get(FORMAT) == "json":
         output.write(_as_json(status, troubles, notes))
     else:

@@ -1,16 +1,20 @@
 """A server's status for people."""
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from unstuck.cli.troubles import Trouble, answers_of, table
 
 WORKER_COLOURS = {"serving": "green", "loading": "yellow"}
+GAP = 2
+HEADINGS = ("MODEL", "VERSION", "STATE", "SINCE", "ENGINE", "LOADED IN", "MERGED", "ANSWERS")
+LEFT_OUT = ("MERGED", "LOADED IN", "ENGINE", "SINCE")  # in this order, as many as it takes
 COLOURS = {"AVAILABLE": "green", "LOADING": "yellow", "START": "yellow", "UNLOADING": "yellow"}
 
 
@@ -25,12 +29,12 @@ def as_text(
     console.print(_server_line(status["server"]), soft_wrap=True)
     if workers := table(status["server"]).get("workers"):
         console.print(_workers(workers))
-    console.print(_table(status["models"]))
+    console.print(_table(status["models"], width))
     _list(console, "Wrong", "red", troubles)
     _list(console, "Worth knowing", "yellow", notes)
     if not troubles:
         console.print("[green]All is well.[/]")
-    return page.getvalue()
+    return "".join(f"{line.rstrip()}\n" for line in page.getvalue().splitlines())
 
 
 def _server_line(server: Mapping[str, Any] | None) -> str:
@@ -48,8 +52,12 @@ def _server_line(server: Mapping[str, Any] | None) -> str:
         memory += f" ({left / 2**20:,.0f} left)"
     return (
         f"Unstuck {_shown(server['version'])}, {ready}, up {_duration(server['uptime_s'])}, pid {server['pid']}, "
-        f"{memory}, {server['cpus'] or '?'} CPUs{watched}"
+        f"{memory}, {_cpus(server['cpus'])}{watched}"
     )
+
+
+def _cpus(number: float | None) -> str:
+    return "? CPUs" if not number else f"{number:g} CPU{'s' * (number != 1)}"
 
 
 def _workers(workers: Sequence[Mapping[str, Any]]) -> Table:
@@ -69,28 +77,42 @@ def _workers(workers: Sequence[Mapping[str, Any]]) -> Table:
     return rows
 
 
-def _table(models: Mapping[str, Any]) -> Table:
-    rows = Table(box=None, pad_edge=False)
-    for heading in ("MODEL", "VERSION", "STATE", "SINCE", "ENGINE", "LOADED IN", "MERGED", "ANSWERS"):
-        rows.add_column(heading, overflow="fold")
-    for name, model in models.items():
-        labels = {str(number): label for label, number in table(model.get("labels")).items()}
-        for number, version in model["versions"].items():
-            label = f" ({_shown(labels[number])})" if number in labels else ""
-            state = "QUARANTINED" if version.get("quarantined") else version["state"]
-            rows.add_row(
-                _shown(name),
-                f"{_shown(number)}{label}",
-                f"[{COLOURS.get(state, 'red' if version['error'] else 'default')}]{_shown(state)}[/]",
-                _moment(version.get("since")),
-                _shown(version.get("engine") or ""),
-                f"{version['load_s']:.2f} s" if "load_s" in version else "",
-                _merged(version),
-                _answers(version),
-            )
-        if not model["versions"]:
-            rows.add_row(_shown(name), "", "[red]none[/]")
-    return rows
+def _table(models: Mapping[str, Any], width: int) -> Table:
+    """With the columns for which there is room."""
+    rows: list[dict[str, str]] = [
+        dict(zip(HEADINGS, row, strict=True)) for name, model in models.items() for row in _rows(name, model)
+    ]
+    longest: dict[str, int] = {
+        heading: max([len(heading), *(Text.from_markup(row[heading]).cell_len for row in rows)]) for heading in HEADINGS
+    }
+    for heading in LEFT_OUT:
+        if sum(longest.values()) + GAP * (len(longest) - 1) > width:
+            del longest[heading]
+    found = Table(box=None, pad_edge=False)
+    for heading in longest:
+        found.add_column(heading, overflow="fold", no_wrap=heading == "STATE")
+    for row in rows:
+        found.add_row(*(row[heading] for heading in longest))
+    return found
+
+
+def _rows(name: str, model: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+    labels = {str(number): label for label, number in table(model.get("labels")).items()}
+    for number, version in model["versions"].items():
+        label = f" ({_shown(labels[number])})" if number in labels else ""
+        state = "QUARANTINED" if version.get("quarantined") else version["state"]
+        yield (
+            _shown(name),
+            f"{_shown(number)}{label}",
+            f"[{COLOURS.get(state, 'red' if version['error'] else 'default')}]{_shown(state)}[/]",
+            _moment(version.get("since")),
+            _shown(version.get("engine") or ""),
+            f"{version['load_s']:.2f} s" if "load_s" in version else "",
+            _merged(version),
+            _answers(version),
+        )
+    if not model["versions"]:
+        yield (_shown(name), "", "[red]none[/]", "", "", "", "", "")
 
 
 def _merged(version: Mapping[str, Any]) -> str:
@@ -106,7 +128,7 @@ def _answers(version: Mapping[str, Any]) -> str:
     if any(each["flagged"] for each in known):
         return "[red]CONSTANT[/]"
     inputs, outputs = (sum(each[which] for each in known) for which in ("distinct_inputs", "distinct_outputs"))
-    return f"{outputs:,} for {inputs:,} inputs" if inputs else ""
+    return f"{outputs:,} for {inputs:,} input{'s' * (inputs != 1)}" if inputs else ""
 
 
 def _list(console: Console, title: str, colour: str, troubles: Sequence[Trouble]) -> None:

@@ -31,9 +31,12 @@ def answers_of(version: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     return [(name, table(found["answers"])) for name, found in signatures.items() if found["answers"]]
 
 
-def troubles_of(status: Mapping[str, Any], *, of_one_model: bool) -> list[Trouble]:
-    """What is wrong, of a status in the shape of ``/statusz``; with ``of_one_model``, what of others is left out."""
-    found = [trouble for name, model in status["models"].items() for trouble in _of_model(name, model)]
+def troubles_of(status: Mapping[str, Any], *, of_one_model: bool, url: str = "URL") -> list[Trouble]:
+    """What is wrong, of a status in the shape of ``/statusz``; with ``of_one_model``, what of others is left out.
+
+    ``url`` is the server's, for commands to type.
+    """
+    found = [trouble for name, model in status["models"].items() for trouble in _of_model(url, name, model)]
     server = status["server"]
     found += [each for worker in _workers(server) if (each := _of_worker(worker)) and not of_one_model]
     if server is not None and not server["ready"] and not found and not of_one_model:
@@ -54,11 +57,11 @@ def _of_worker(worker: Mapping[str, Any]) -> Trouble | None:
     return Trouble("", "", what, "It wrote last: " + " | ".join(worker["last_words"]) if worker["last_words"] else "")
 
 
-def _of_model(name: str, model: Mapping[str, Any]) -> Iterator[Trouble]:
+def _of_model(url: str, name: str, model: Mapping[str, Any]) -> Iterator[Trouble]:
     versions: Mapping[str, Any] = model["versions"]
     for number, version in versions.items():
         if version.get("quarantined"):
-            yield Trouble(name, number, *_quarantine(name, number, version["quarantined"]))
+            yield Trouble(name, number, *_quarantine(url, name, number, version["quarantined"]))
         elif version["state"] == "END" and version["error"]:
             there_is_memory = " or the memory is there" if version.get("needs_bytes") else ""
             advice = f"It is tried again once its files change{there_is_memory}."
@@ -85,10 +88,11 @@ def _refused(gate: Mapping[str, Any]) -> str:
     return ", ".join(counts) or "none"
 
 
-def _quarantine(name: str, number: str, quarantined: Mapping[str, Any]) -> tuple[str, str]:
-    what = f"is in quarantine since {quarantined['since']}, {quarantined['reason']}: {quarantined['why']}"
+def _quarantine(url: str, name: str, number: str, quarantined: Mapping[str, Any]) -> tuple[str, str]:
+    since = quarantined["since"][:19].replace("T", " ")
+    what = f"is in quarantine since {since}, {quarantined['reason']}: {quarantined['why']}"
     if quarantined["reason"] == "operator":
-        return what, f"unstuck quarantine URL {name} --version={number} --release brings it back."
+        return what, f"unstuck quarantine {url} {name} --version={number} --release"
     if not quarantined["attempts"]:
         return what, "It is loaded again by itself."
     times = f"{quarantined['attempts']} times so far, at last in vain: {quarantined['problem']}"

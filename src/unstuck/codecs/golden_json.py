@@ -14,7 +14,7 @@ from typing import Any, cast
 import numpy as np
 import orjson
 
-from unstuck.codecs import predict_json
+from unstuck.codecs import json_answer, predict_json
 from unstuck.codecs.json_values import to_array
 from unstuck.core.signatures import Signature, Tensor, Tensors, TensorSpec
 from unstuck.errors import SetupError, UnstuckError, UnwritableOutput
@@ -169,9 +169,9 @@ def _expected(values: object, alias: str, spec: TensorSpec | None, as_declared: 
 
 def _written(alias: str, array: Tensor) -> orjson.Fragment:
     try:
-        body = predict_json.encode({alias: array}, "inputs")
+        body = json_answer.encode({alias: array}, "inputs")
     except UnwritableOutput:
         if array.dtype != object:
             raise
-        body = predict_json.encode({alias + "_bytes": array}, "inputs")  # so it is written as base64
+        body = json_answer.encode({alias + "_bytes": array}, "inputs")  # so it is written as base64
     return orjson.Fragment(body.removeprefix(b'{"outputs":').removesuffix(b"}"))

@@ -79,7 +79,7 @@ POLICY: Flag[VersionPolicy] = Flag(
     read_policy,
     "availability_preserving",
     "POLICY",
-    "load the new before unloading the old, or (resource_preserving) after",
+    "load the new before unloading the old, or (resource_preserving) after, if it fits then",
 )
 MEMORY_CHECK: Flag[MemoryCheck] = Flag(
     "memory_check",

@@ -241,6 +241,8 @@ def _models(given: Flags) -> list[ModelConfig]:
         models.append(ModelConfig(name or DEFAULT_MODEL_NAME, location(base_path)))
     elif name and len(models) == 1:
         models = [ModelConfig(name, models[0].base_path)]
+    elif name and not models:
+        raise FlagError(f"--model_name={name} is given without a path.", hint="Add --model_base_path=PATH.")
     elif name:
         raise FlagError(
             f"--model_name={name} names one model, but {len(models)} paths are given.",

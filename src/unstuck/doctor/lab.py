@@ -104,7 +104,7 @@ class Lab:
         except NotRun as why:
             return why
         except UnstuckError as error:
-            return NotRun(f"{kind.__name__} could not be done: {error}")
+            return NotRun(str(error).removesuffix("."))
 
     @cached_property
     def model(self) -> LocalModel:

@@ -39,6 +39,7 @@ class LocalModel:
         self.engine: Engine = engine
         self._tags = tags
         self._pipeline_file = pipeline_file
+        self._allow_unsafe_ops = allow_unsafe_ops
 
     @cached_property
     def inspection(self) -> Inspection:
@@ -74,7 +75,7 @@ class LocalModel:
             raise NotRun(f"the inside of {self.engine.platform} models cannot be watched")
         from unstuck.engines.tensorflow.tracing import TracedSavedModel
 
-        return TracedSavedModel(self.path, self._tags, self._pipeline_file)
+        return TracedSavedModel(self.path, self._tags, self._pipeline_file, allow_unsafe_ops=self._allow_unsafe_ops)
 
     def close(self) -> None:
         if "_loaded" in self.__dict__:

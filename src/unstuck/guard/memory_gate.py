@@ -11,9 +11,11 @@ from typing import Protocol
 from unstuck.core.allowance import Allowance, MemoryBound, MemoryCheck, allowance
 from unstuck.core.growth import Growth
 from unstuck.core.servables import Loader
+from unstuck.errors import NotEnoughMemory
 from unstuck.guard.memory_records import MemoryRecords, key_of
 from unstuck.guard.memory_refusal import Need, refusal
 
+MOST_HELD = 100  # versions of a model of which it is known what they hold: the latest
 SPARE = 16 << 20  # that must be left besides before a refused version is tried again: what is left goes up and down
 
 log = logging.getLogger(__name__)
@@ -62,7 +64,7 @@ class MemoryGate:
         self._unloads_first = unloads_first
         self._allowed = allowed
         self._lock = threading.Lock()
-        self._held: dict[tuple[str, int], int] = {}
+        self._held: dict[str, dict[int, int]] = {}  # by model and version
         self._loading = 0
         self._overlapped = False
         self._unpromised: dict[tuple[str, str, int], int] = {}  # by limit, what is left once all loads have theirs
@@ -84,8 +86,7 @@ class MemoryGate:
             yield
             return
         known = self._known(found.path, loader)
-        held = {each: self._held.get((name, each), 0) for each in beside}
-        self._begin(name, found.version, known, held)
+        self._begin(name, found.version, known, self._held_by(name, beside))
         growth, has_loaded = Growth(), False
         try:
             yield
@@ -93,12 +94,23 @@ class MemoryGate:
         finally:
             was_alone = self._end()
             if has_loaded:
-                self._held[name, found.version] = _given_back(growth.now(), loader.estimate())
+                self._keep_held(name, found.version, _given_back(growth.now(), loader.estimate()))
                 if was_alone and known is not None and known.key is not None:
                     self._records.keep(known.key, found.path, growth.peak())
 
+    def check(self, name: str, found: VersionFolder, loader: Loader, beside: Sequence[int]) -> None:
+        """Raises NotEnoughMemory where the version would not fit even once ``beside`` are unloaded; see ``enter``."""
+        known = self._known(found.path, loader) if self._check == "refuse" else None
+        if known is None:
+            return
+        need = Need(known.size, known.is_measured, self._held_by(name, beside), unloads_first=True)
+        with self._lock:
+            refused = self._refusal(need, self._allowed().memory)
+        if refused is not None:
+            raise refused
+
     def has(self, needed: int) -> bool:
-        """Whether a version that was refused can be tried again."""
+        """Whether there are ``needed`` bytes by now, so that a version that was refused for them can be tried again."""
         with self._lock:
             return all(self._left(bound) >= needed + SPARE for bound in self._allowed().memory)
 
@@ -115,9 +127,6 @@ class MemoryGate:
 
     def _begin(self, name: str, version: int, known: _Known | None, held: dict[int, int]) -> None:
         with self._lock:
-            gone = [each for each in self._held if each[0] == name and each[1] not in held]
-            for each in gone:
-                del self._held[each]
             bounds = self._allowed().memory
             if known is not None:
                 need = Need(known.size, known.is_measured, held, self._unloads_first)
@@ -127,9 +136,25 @@ class MemoryGate:
             self._overlapped = self._loading > 0 or self._overlapped
             self._loading += 1
 
-    def _refuse_or_warn(self, name: str, version: int, need: Need, bounds: Sequence[MemoryBound]) -> None:
+    def _held_by(self, name: str, versions: Sequence[int]) -> dict[int, int]:
+        with self._lock:
+            known = self._held.get(name, {})
+            return {version: known.get(version, 0) for version in versions}
+
+    def _keep_held(self, name: str, version: int, size: int) -> None:
+        with self._lock:
+            held = self._held.setdefault(name, {})
+            held.pop(version, None)
+            held[version] = size
+            if len(held) > MOST_HELD:
+                del held[next(iter(held))]
+
+    def _refusal(self, need: Need, bounds: Sequence[MemoryBound]) -> NotEnoughMemory | None:
         tightest = min(bounds, key=self._left, default=None)
-        refused = refusal(need, tightest, self._left(tightest)) if tightest else None
+        return refusal(need, tightest, self._left(tightest)) if tightest else None
+
+    def _refuse_or_warn(self, name: str, version: int, need: Need, bounds: Sequence[MemoryBound]) -> None:
+        refused = self._refusal(need, bounds)
         if refused is None:
             return
         if self._check == "refuse":

@@ -16,13 +16,18 @@ class Need:
         size: in bytes, at the most, while it is loaded.
         is_measured: it was, when the same files were loaded before; otherwise it is an estimate from them.
         held: by version, what others of the model hold in bytes, which go once this one serves.
-        unloads_first: whether they go before it is loaded.
+        unloads_first: whether they go before it is loaded, so that it can have what they hold.
     """
 
     size: int
     is_measured: bool
     held: Mapping[int, int]
     unloads_first: bool
+
+    @property
+    def freed(self) -> int:
+        """What is there besides what is left, once it is loaded."""
+        return sum(self.held.values()) if self.unloads_first else 0
 
 
 def refusal(need: Need, bound: MemoryBound, left: int) -> NotEnoughMemory | None:
@@ -33,7 +38,7 @@ def refusal(need: Need, bound: MemoryBound, left: int) -> NotEnoughMemory | None
         bound: the limit with the least left.
         left: of it, without what is promised to other loads.
     """
-    if need.size <= left:
+    if need.size <= left + need.freed:
         return None
     whole = f"{bound.owner}'s {size_text(bound.limit)}" + (f" ({bound.kind})" if bound.kind else "")
     how = "measured when it was loaded before" if need.is_measured else "estimated from its files"
@@ -41,7 +46,8 @@ def refusal(need: Need, bound: MemoryBound, left: int) -> NotEnoughMemory | None
     if left < bound.left:
         said.append(f"{size_text(bound.left - left)} are promised to versions that are being loaded")
     said += [f"version {version} holds {size_text(size)}" for version, size in sorted(need.held.items()) if size]
-    return NotEnoughMemory(f"it {'; '.join(said)}.", hint=_hint(need, bound, left), needed=need.size)
+    text = f"it {'; '.join(said)}" + (", which would not be enough besides." if need.freed else ".")
+    return NotEnoughMemory(text, hint=_hint(need, bound, left), needed=need.size, freed=need.freed)
 
 
 def _hint(need: Need, bound: MemoryBound, left: int) -> str:
@@ -52,7 +58,7 @@ def _hint(need: Need, bound: MemoryBound, left: int) -> str:
     if bound.owner == MACHINE:
         ways.append("serve less on this machine, or take one with more memory")
     else:
-        ways.append(f"raise the limit to {_rounded_up(bound.limit - left + need.size)}")
+        ways.append(f"raise the limit to {_rounded_up(bound.limit - left - need.freed + need.size)}")
     advice = " or ".join(ways)
     return f"{advice[0].upper()}{advice[1:]}."
 

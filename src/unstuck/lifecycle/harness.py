@@ -72,7 +72,7 @@ Accept = Callable[[str, VersionPath, Servable], Accepted]
 
 @dataclass(slots=True, eq=False)
 class Harness:
-    """Owned by the manager and changed under its lock, but for ``load``, which one thread at a time calls.
+    """Owned by the manager and changed under its lock, but for ``load`` and ``check``, called by one thread at a time.
 
     Attributes:
         name: the model's.
@@ -121,11 +121,18 @@ class Harness:
 
         Raises whatever stands against its being served.
         """
+        local, loader = self._found(loader_of)
+        with room.enter(self.name, local, loader, beside):
+            return self._load(local, loader, accept)
+
+    def check(self, loader_of: LoaderOf, room: Room, beside: Sequence[int]) -> None:
+        """Raises NotEnoughMemory where it would not fit in the place of ``beside``; whatever else stands against it."""
+        room.check(self.name, *self._found(loader_of), beside)
+
+    def _found(self, loader_of: LoaderOf) -> tuple[VersionPath, Loader]:
         self.local, self.files = self.found.local()
         self.seen_files = self.files
-        loader = loader_of(self.name, self.local)
-        with room.enter(self.name, self.local, loader, beside):
-            return self._load(self.local, loader, accept)
+        return self.local, loader_of(self.name, self.local)
 
     def _load(self, local: VersionPath, loader: Loader, accept: Accept) -> tuple[Loader, AvailableVersion]:
         start, before = time.monotonic(), resident_bytes()
@@ -161,7 +168,7 @@ class Harness:
         Its files have changed, and changed no more since the last time it was asked; or the memory that it lacked is
         there.
         """
-        if isinstance(self.error, NotEnoughMemory) and room.has(self.error.needed):
+        if isinstance(self.error, NotEnoughMemory) and room.has(self.error.needed - self.error.freed):
             return True
         now = self.found.files()
         is_still, self.seen_files = now == self.seen_files, now

@@ -13,12 +13,14 @@ from unstuck.errors import Quarantined, UnknownLabel, UnstuckError
 from unstuck.lifecycle.harness import Accept, AvailableVersion, Harness, LoaderOf, may_pass, told
 from unstuck.lifecycle.labels import Labels, check_labels
 from unstuck.lifecycle.leases import Lease
-from unstuck.lifecycle.memory import give_back_freed_memory
 from unstuck.lifecycle.options import DEFAULTS, ManagerOptions
-from unstuck.lifecycle.policies import Load, Phase
+from unstuck.lifecycle.policies import Check, Load, Phase
 from unstuck.lifecycle.serving import Serving, replaced
 from unstuck.lifecycle.source import Found
 from unstuck.lifecycle.states import States
+from unstuck.lifecycle.unloads import Unloads
+
+RESTING = (Phase.NEW, Phase.CHECKED, Phase.FAILED, Phase.QUARANTINED)  # nothing of it is loaded, nor being loaded
 
 log = logging.getLogger(__name__)
 
@@ -57,8 +59,7 @@ class Manager(Models):
         self._harnesses: dict[str, list[Harness]] = {}
         self._wanted: dict[str, Sequence[Found]] = {}
         self._loading = ThreadPoolExecutor(max(options.load_threads, 1), thread_name_prefix="unstuck-load")
-        self._may_unload = threading.Semaphore(max(options.unload_threads, 1))
-        self._unloading: set[threading.Thread] = set()
+        self._unloads = Unloads(max(options.unload_threads, 1), self._unloaded)
         self._stopping = False
 
     # The lookup, on every call's path.
@@ -125,7 +126,7 @@ class Manager(Models):
             self._changed.wait_for(lambda: self._stopping or all(map(self._is_settled, waited_for)))
 
     def _is_settled(self, name: str) -> bool:
-        pending = (Phase.NEW, Phase.LOADING)
+        pending = (Phase.NEW, Phase.CHECKING, Phase.CHECKED, Phase.LOADING)
         return not any(each.is_aspired and each.phase in pending for each in self._harnesses.get(name, ()))
 
     # What is to be served.
@@ -208,10 +209,7 @@ class Manager(Models):
                     self._withdraw(harness)
             self._changed.notify_all()
         self._loading.shutdown(wait=True, cancel_futures=True)  # what is being loaded cannot be interrupted
-        with self._changed:
-            unloading = list(self._unloading)
-        for thread in unloading:
-            thread.join(max(end - time.monotonic(), 0))
+        self._unloads.join(end)
 
     # From here on: called with the lock held, but for the work of threads.
 
@@ -223,7 +221,7 @@ class Manager(Models):
             harness.is_aspired = harness.found in wanted
             if harness.is_aspired:
                 continue
-            if harness.phase in (Phase.NEW, Phase.FAILED, Phase.QUARANTINED) or harness.gives_up_retry():
+            if harness.phase in RESTING or harness.gives_up_retry():
                 self._end(harness)
         known = {each.found for each in harnesses}
         for found in wanted:
@@ -246,15 +244,15 @@ class Manager(Models):
             if action is None:
                 break
             harness = harnesses[snapshots.index(action.target)]
-            if isinstance(action, Load):
-                harness.phase = Phase.LOADING
+            if isinstance(action, Check | Load):
+                harness.phase = Phase.LOADING if isinstance(action, Load) else Phase.CHECKING
                 self._loading.submit(self._load_in_turn, harness)
             else:
                 self._withdraw(harness)
         self._changed.notify_all()
 
     def _load_in_turn(self, harness: Harness) -> None:
-        """On a loading thread, without the lock."""
+        """Or checks it; on a loading thread, without the lock."""
         with self._options.load_turn():
             self._load(harness)
 
@@ -264,15 +262,31 @@ class Manager(Models):
                 self._end(harness)
                 self._act(harness.name)
                 return
-            self._set_state(harness, State.LOADING)
+            is_loading = harness.phase is Phase.LOADING
+            if is_loading:
+                self._set_state(harness, State.LOADING)
             others = (each for each in self._harnesses[harness.name] if each.loader and not each.is_aspired)
             beside = [each.version for each in others]
+        loader_of, room, loaded = self._loader_of, self._options.room, None
         try:
-            loader, version = harness.load(self._loader_of, self._accept, self._options.room, beside)
+            if is_loading:
+                loaded = harness.load(loader_of, self._accept, room, beside)
+            else:
+                harness.check(loader_of, room, beside)
         except Exception as error:  # noqa: BLE001 - whatever it is, only this version may suffer from it
             self._fail(harness, error)
         else:
-            self._publish(harness, loader, version)
+            self._publish(harness, *loaded) if loaded else self._checked(harness)
+
+    def _checked(self, harness: Harness) -> None:
+        """Without the lock."""
+        with self._changed:
+            harness.phase = Phase.CHECKED
+            if not harness.is_aspired:
+                self._end(harness)
+            elif held := self._held.get((harness.name, harness.version)):
+                self._rest(harness, held)
+            self._act(harness.name)
 
     def _fail(self, harness: Harness, error: Exception) -> None:
         """Without the lock."""
@@ -336,7 +350,7 @@ class Manager(Models):
         self._mark_quarantined(harness.name)  # before anybody hears of it, and asks whether all is well
         if harness.phase is Phase.READY:
             self._withdraw(harness)
-        elif harness.phase in (Phase.NEW, Phase.FAILED, Phase.QUARANTINED):
+        elif harness.phase in RESTING:
             self._rest(harness, why)
 
     def _rest(self, harness: Harness, why: Quarantined) -> None:
@@ -358,24 +372,11 @@ class Manager(Models):
             left = {number: each for number, each in serving.versions.items() if number != harness.version}
             self._serve(harness.name, left)
         harness.serving = None
-        thread = threading.Thread(target=self._unload, args=[harness], name="unstuck-unload", daemon=True)
-        self._unloading.add(thread)
-        thread.start()
+        self._unloads.start(harness)
 
-    def _unload(self, harness: Harness) -> None:
-        """On a thread of its own, without the lock."""
-        assert harness.lease is not None
-        assert harness.loader is not None
-        harness.lease.wait()
-        with self._may_unload:
-            try:
-                harness.loader.unload()
-            except Exception:  # what it held may be lost, but the version has ended, and the others serve
-                log.exception("model %r version %d could not be unloaded", harness.name, harness.version)
-            harness.loader = None
-            give_back_freed_memory()
+    def _unloaded(self, harness: Harness) -> None:
+        """Without the lock."""
         with self._changed:
-            self._unloading.discard(threading.current_thread())
             if harness.quarantine is not None and harness.is_aspired and not self._stopping:
                 self._rest(harness, harness.quarantine)
                 return

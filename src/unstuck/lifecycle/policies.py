@@ -12,6 +12,8 @@ class Phase(Enum):
     """Where a version is on its way through the manager."""
 
     NEW = auto()
+    CHECKING = auto()
+    CHECKED = auto()
     LOADING = auto()
     READY = auto()
     UNLOADING = auto()
@@ -30,6 +32,13 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class Check:
+    """Find out whether this version would fit in the place of those that are no longer aspired."""
+
+    target: Snapshot
+
+
+@dataclass(frozen=True, slots=True)
 class Load:
     """Load this version."""
 
@@ -43,7 +52,7 @@ class Unload:
     target: Snapshot
 
 
-Action = Load | Unload
+Action = Check | Load | Unload
 Policy = Callable[[Sequence[Snapshot]], Action | None]
 
 
@@ -58,17 +67,25 @@ def availability_preserving(versions: Sequence[Snapshot]) -> Action | None:
 
 
 def resource_preserving(versions: Sequence[Snapshot]) -> Action | None:
-    """Unloads what is no longer aspired before anything is loaded: there is a gap, and never two at once."""
+    """Unloads what is no longer aspired before anything is loaded: there is a gap, and never two at once.
+
+    It serves on, though, while nothing that is aspired is known to fit in its place.
+    """
     finished = (Phase.ENDED, Phase.FAILED, Phase.QUARANTINED)
     leaving = [each for each in versions if not each.is_aspired and each.phase not in finished]
-    for each in leaving:
-        if each.phase is Phase.READY:
-            return Unload(each)
-    return None if leaving else _load_newest(versions)
+    serving = [each for each in leaving if each.phase is Phase.READY]
+    if not serving:
+        return None if leaving else _load_newest(versions)
+    aspired = [each for each in versions if each.is_aspired]
+    phases = {each.phase for each in aspired}
+    if not aspired or phases & {Phase.CHECKED, Phase.LOADING, Phase.READY}:
+        return Unload(serving[0])
+    new = [each for each in aspired if each.phase is Phase.NEW]
+    return Check(max(new, key=_version)) if new and Phase.CHECKING not in phases else None
 
 
 def _load_newest(versions: Sequence[Snapshot]) -> Action | None:
-    new = [each for each in versions if each.phase is Phase.NEW and each.is_aspired]
+    new = [each for each in versions if each.phase in (Phase.NEW, Phase.CHECKED) and each.is_aspired]
     return Load(max(new, key=_version)) if new else None
 
 

@@ -27,8 +27,12 @@ class Room(Protocol):
         """
         ...
 
+    def check(self, name: str, found: VersionPath, loader: Loader, beside: Sequence[int]) -> None:
+        """Raises NotEnoughMemory where the version would not fit even once ``beside`` are unloaded; see ``enter``."""
+        ...
+
     def has(self, needed: int) -> bool:
-        """Whether a version that was refused for ``needed`` bytes can be tried again."""
+        """Whether there are ``needed`` bytes by now, so that a version that was refused for them can be tried again."""
         ...
 
 
@@ -40,6 +44,9 @@ class AnyRoom(Room):
     ) -> AbstractContextManager[None]:
         del name, found, loader, beside
         return nullcontext()
+
+    def check(self, name: str, found: VersionPath, loader: Loader, beside: Sequence[int]) -> None:
+        del name, found, loader, beside
 
     def has(self, needed: int) -> bool:
         del needed

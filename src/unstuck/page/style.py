@@ -32,7 +32,7 @@ th,td{text-align:left;vertical-align:top;padding:5px 14px 5px 0;border-top:1px s
 overflow-wrap:anywhere;font-weight:400}
 th{color:var(--soft);width:38%}
 tr:first-child>*{border-top:0}
-figure{margin:0;border:1px solid var(--line);border-radius:6px;padding:14px 14px 8px;overflow-x:auto}
+figure{margin:0;border:1px solid var(--line);border-radius:6px;padding:14px 14px 8px}
 figcaption{color:var(--soft);font-size:13px;margin-top:6px}
 article,details{border:1px solid var(--line);border-radius:6px;padding:10px 14px;margin:8px 0}
 article{border-left:4px solid var(--unsure)}
@@ -71,7 +71,10 @@ svg .grid{fill:none;stroke:var(--line)}
 svg .line{fill:none;stroke-width:1.8;stroke-linejoin:round}
 svg .line-0{stroke:var(--a0)}svg .line-1{stroke:var(--a1)}svg .line-2{stroke:var(--a2)}svg .line-3{stroke:var(--a3)}
 svg .line-4{stroke:var(--a4)}svg .line-5{stroke:var(--a5)}svg .line-6{stroke:var(--a6)}
-.wide{overflow-x:auto}
+figure,.wide{overflow-x:auto;background:linear-gradient(var(--back),var(--back)) left/16px 100% no-repeat local,
+linear-gradient(var(--back),var(--back)) right/16px 100% no-repeat local,
+linear-gradient(90deg,var(--line),transparent) left/16px 100% no-repeat,
+linear-gradient(270deg,var(--line),transparent) right/16px 100% no-repeat}
 table.columns th,table.columns td{width:auto;text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
 table.columns th:first-child,table.columns td:first-child{text-align:left}
 @media print{body{max-width:none;padding:0;font-size:11pt}section,figure,article,tr{break-inside:avoid}

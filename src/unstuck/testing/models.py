@@ -7,13 +7,23 @@ one trait each that a server may get wrong. Shapes are written as ``float [-1,2]
 Importing this module does not import TensorFlow.
 """
 
-import shutil
-import time
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+
+from unstuck.testing.faulty_models import slow
+from unstuck.testing.saving import (
+    Tensors,
+    asset_file,
+    import_tensorflow,
+    new_graph,
+    save_one,
+    save_tf1,
+    save_tf2,
+    signature_def,
+    traced,
+)
 
 HIDDEN = 128
 DTYPES = (
@@ -21,9 +31,7 @@ DTYPES = (
     *("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
 )
 VOCABULARY = ("zero", "one", "two", "three")
-ASSET_TEXT = "asset-file-contents"
-
-Tensors = Mapping[str, Any]
+_ABC = {"a": 0.5, "b": 2.0, "c": 3.0}
 
 
 def half_plus_two(base_path: Path, version: int = 123) -> Path:
@@ -32,7 +40,7 @@ def half_plus_two(base_path: Path, version: int = 123) -> Path:
     ``regress_x_to_y``, ``regress_x_to_y2`` (x / 2 + 3) and ``classify_x_to_y`` take serialized tf.Examples, string [?];
     ``regress_x2_to_y3`` and ``classify_x2_to_y3`` take float [-1,1] and give x / 2 + 3. Has the asset ``foo.txt``.
     """
-    with _tf1() as (tf, session):
+    with new_graph() as (tf, session):
         a, b, c = (tf.compat.v1.get_variable(n, initializer=v, use_resource=False) for n, v in _ABC.items())
         example = tf.compat.v1.placeholder(tf.string, name="tf_example")
         features = {name: tf.io.FixedLenFeature([1], tf.float32, default_value=[0.0]) for name in ("x", "x2")}
@@ -42,35 +50,35 @@ def half_plus_two(base_path: Path, version: int = 123) -> Path:
         y2 = tf.identity(a * x + c, name="y2")
         y3 = tf.identity(a * x2 + c, name="y3")
         signatures = {
-            "serving_default": _signature(tf, {"x": x}, {"y": y}),
-            "regress_x_to_y": _signature(tf, {"inputs": example}, {"outputs": y}, "regress"),
-            "regress_x_to_y2": _signature(tf, {"inputs": example}, {"outputs": y2}, "regress"),
-            "regress_x2_to_y3": _signature(tf, {"inputs": x2}, {"outputs": y3}, "regress"),
-            "classify_x_to_y": _signature(tf, {"inputs": example}, {"scores": y}, "classify"),
-            "classify_x2_to_y3": _signature(tf, {"inputs": x2}, {"scores": y3}, "classify"),
+            "serving_default": signature_def(tf, {"x": x}, {"y": y}),
+            "regress_x_to_y": signature_def(tf, {"inputs": example}, {"outputs": y}, "regress"),
+            "regress_x_to_y2": signature_def(tf, {"inputs": example}, {"outputs": y2}, "regress"),
+            "regress_x2_to_y3": signature_def(tf, {"inputs": x2}, {"outputs": y3}, "regress"),
+            "classify_x_to_y": signature_def(tf, {"inputs": example}, {"scores": y}, "classify"),
+            "classify_x2_to_y3": signature_def(tf, {"inputs": x2}, {"scores": y3}, "classify"),
         }
-        return _save_tf1(tf, session, base_path, version, signatures, asset=True)
+        return save_tf1(tf, session, base_path, version, signatures, asset=True)
 
 
 def half_plus_two_tf2(base_path: Path, version: int = 123) -> Path:
     """y = x / 2 + 2, as TensorFlow 2 exports it: float [1] both; signatures and asset as ``half_plus_two``'s."""
-    tf = _tensorflow()
+    tf = import_tensorflow()
     module = tf.Module()
     module.a, module.b, module.c = (tf.Variable(value, name=name) for name, value in _ABC.items())
-    module.asset = tf.saved_model.Asset(_asset(base_path))
+    module.asset = tf.saved_model.Asset(asset_file(base_path))
 
     def from_x(name: str, alias: str, offset: Any) -> Any:
         def call(**inputs: Any) -> Tensors:
             return {alias: module.a * inputs[name] + offset}
 
-        return _function(tf, call, {name: tf.TensorSpec([1], tf.float32, name)})
+        return traced(tf, call, {name: tf.TensorSpec([1], tf.float32, name)})
 
     def from_example(alias: str, offset: Any) -> Any:
         def call(inputs: Any) -> Tensors:
             feature = {"x": tf.io.FixedLenFeature([1], tf.float32, default_value=[0.0])}
             return {alias: module.a * tf.io.parse_example(inputs, feature)["x"] + offset}
 
-        return _function(tf, call, {"inputs": tf.TensorSpec([None], tf.string, "inputs")})
+        return traced(tf, call, {"inputs": tf.TensorSpec([None], tf.string, "inputs")})
 
     signatures = {
         "serving_default": from_x("x", "y", module.b),
@@ -80,7 +88,7 @@ def half_plus_two_tf2(base_path: Path, version: int = 123) -> Path:
         "classify_x_to_y": from_example("scores", module.b),
         "classify_x2_to_y3": from_x("inputs", "scores", module.c),
     }
-    return _save_tf2(tf, module, base_path, version, signatures)
+    return save_tf2(tf, module, base_path, version, signatures)
 
 
 def half_plus_three(base_path: Path, version: int = 123) -> Path:
@@ -88,15 +96,15 @@ def half_plus_three(base_path: Path, version: int = 123) -> Path:
 
     Its regress signature even declares its serialized tf.Examples as float. TensorFlow Serving's quick start uses it.
     """
-    with _tf1() as (tf, session):
+    with new_graph() as (tf, session):
         a, c = (tf.compat.v1.get_variable(n, initializer=_ABC[n], use_resource=False) for n in "ac")
         example = tf.compat.v1.placeholder(tf.string, name="tf_example")
         parsed = tf.io.parse_example(example, {"x": tf.io.FixedLenFeature([1], tf.float32)})
         x = tf.identity(parsed["x"], name="x")
         y = tf.add(a * x, c, name="y")
         signatures = {
-            "serving_default": _signature(tf, {"x": x}, {"y": y}),
-            "tensorflow/serving/regress": _signature(
+            "serving_default": signature_def(tf, {"x": x}, {"y": y}),
+            "tensorflow/serving/regress": signature_def(
                 tf, {"inputs": example}, {"outputs": tf.identity(y, name="Identity")}, "regress"
             ),
         }
@@ -104,7 +112,7 @@ def half_plus_three(base_path: Path, version: int = 123) -> Path:
             for info in (*signature.inputs.values(), *signature.outputs.values()):
                 info.dtype = tf.float32.as_datatype_enum
                 info.ClearField("tensor_shape")  # absent, which reads as []
-        return _save_tf1(tf, session, base_path, version, signatures, asset=True)
+        return save_tf1(tf, session, base_path, version, signatures, asset=True)
 
 
 def two_versions(base_path: Path) -> Path:
@@ -119,7 +127,7 @@ def counter(base_path: Path, version: int = 123) -> Path:
     ``get_counter``, ``incr_counter`` and ``reset_counter`` take nothing; ``incr_counter_by`` takes ``delta``,
     float [?]. There is no default signature.
     """
-    with _tf1() as (tf, session):
+    with new_graph() as (tf, session):
         count = tf.compat.v1.get_variable("counter", initializer=0.0, use_resource=False)
         delta = tf.compat.v1.placeholder(tf.float32, name="delta")
         outputs = {
@@ -127,25 +135,25 @@ def counter(base_path: Path, version: int = 123) -> Path:
             "incr_counter": tf.compat.v1.assign_add(count, 1.0),
             "reset_counter": tf.compat.v1.assign(count, 0.0),
         }
-        signatures = {name: _signature(tf, {}, {"output": output}) for name, output in outputs.items()}
+        signatures = {name: signature_def(tf, {}, {"output": output}) for name, output in outputs.items()}
         by = tf.compat.v1.assign_add(count, delta)
-        signatures["incr_counter_by"] = _signature(tf, {"delta": delta}, {"output": by})
-        return _save_tf1(tf, session, base_path, version, signatures)
+        signatures["incr_counter_by"] = signature_def(tf, {"delta": delta}, {"output": by})
+        return save_tf1(tf, session, base_path, version, signatures)
 
 
 def matrix_half_plus_two(base_path: Path, version: int = 1) -> Path:
     """y = x / 2 + 2, float [-1,3,3] both, without variables."""
-    with _tf1() as (tf, session):
+    with new_graph() as (tf, session):
         x = tf.compat.v1.placeholder(tf.float32, [None, 3, 3], name="x")
         y = tf.add(x * 0.5, 2.0, name="y")
-        return _save_tf1(tf, session, base_path, version, {"serving_default": _signature(tf, {"x": x}, {"y": y})})
+        return save_tf1(tf, session, base_path, version, {"serving_default": signature_def(tf, {"x": x}, {"y": y})})
 
 
 def mlp(base_path: Path, version: int = 1) -> Path:
     """A dense network with fixed random weights: x float [-1,64] to logits float [-1,10]."""
     import numpy as np
 
-    tf = _tensorflow()
+    tf = import_tensorflow()
     random = np.random.default_rng(0)
     module = tf.Module()
     sizes = (64, HIDDEN, HIDDEN, 10)
@@ -160,18 +168,18 @@ def mlp(base_path: Path, version: int = 1) -> Path:
             x = tf.nn.relu(x @ weights)
         return {"logits": x @ last}
 
-    return _save_one(tf, base_path, version, call, module, x=("float32", [None, 64]))
+    return save_one(tf, base_path, version, call, module, x=("float32", [None, 64]))
 
 
 def dtypes(base_path: Path, version: int = 1) -> Path:
     """y = x, one signature for each of ``DTYPES``, named after it: [?] both. The default signature is ``float32``."""
-    tf = _tensorflow()
+    tf = import_tensorflow()
 
     def call(x: Any) -> Tensors:
         return {"y": tf.identity(x)}
 
-    signatures = {name: _function(tf, call, {"x": tf.TensorSpec(None, name, "x")}) for name in DTYPES}
-    return _save_tf2(tf, tf.Module(), base_path, version, {"serving_default": signatures["float32"], **signatures})
+    signatures = {name: traced(tf, call, {"x": tf.TensorSpec(None, name, "x")}) for name in DTYPES}
+    return save_tf2(tf, tf.Module(), base_path, version, {"serving_default": signatures["float32"], **signatures})
 
 
 def multi_io(base_path: Path, version: int = 1) -> Path:
@@ -182,7 +190,7 @@ def multi_io(base_path: Path, version: int = 1) -> Path:
     ``pair_bytes`` string [-1,2] (c twice). ``with_scalar`` gives ``total`` and ``count`` int32 [], ``uneven`` gives
     ``total`` and ``first`` string [1].
     """
-    tf = _tensorflow()
+    tf = import_tensorflow()
     specs = {
         "a": tf.TensorSpec([None, 2], tf.float32, "a"),
         "b": tf.TensorSpec([None], tf.int64, "b"),
@@ -202,28 +210,28 @@ def multi_io(base_path: Path, version: int = 1) -> Path:
     def uneven(a: Any, b: Any, c: Any) -> Tensors:
         return {"total": total(a, b), "first": c[:1]}
 
-    signatures = {call.__name__: _function(tf, call, specs) for call in (serving_default, with_scalar, uneven)}
-    return _save_tf2(tf, tf.Module(), base_path, version, signatures)
+    signatures = {call.__name__: traced(tf, call, specs) for call in (serving_default, with_scalar, uneven)}
+    return save_tf2(tf, tf.Module(), base_path, version, signatures)
 
 
 def text_bytes(base_path: Path, version: int = 1) -> Path:
     """Its input again, under an alias that means bytes: ``text`` string [-1] to ``text_bytes`` string [-1]."""
-    tf = _tensorflow()
+    tf = import_tensorflow()
 
     def call(text: Any) -> Tensors:
         return {"text_bytes": tf.identity(text)}
 
-    return _save_one(tf, base_path, version, call, text=("string", [None]))
+    return save_one(tf, base_path, version, call, text=("string", [None]))
 
 
 def scalar_output(base_path: Path, version: int = 1) -> Path:
     """A sum over the batch: x float [-1] to ``total`` float []."""
-    tf = _tensorflow()
+    tf = import_tensorflow()
 
     def call(x: Any) -> Tensors:
         return {"total": tf.reduce_sum(x)}
 
-    return _save_one(tf, base_path, version, call, x=("float32", [None]))
+    return save_one(tf, base_path, version, call, x=("float32", [None]))
 
 
 def complex_output(base_path: Path, version: int = 1) -> Path:
@@ -231,7 +239,7 @@ def complex_output(base_path: Path, version: int = 1) -> Path:
 
     ``from_complex`` takes x complex64 [-1] and gives ``real`` float [-1].
     """
-    tf = _tensorflow()
+    tf = import_tensorflow()
 
     def call(x: Any) -> Tensors:
         return {"spectrum": tf.complex(x, x)}
@@ -240,111 +248,32 @@ def complex_output(base_path: Path, version: int = 1) -> Path:
         return {"real": tf.math.real(x)}
 
     signatures = {
-        "serving_default": _function(tf, call, {"x": tf.TensorSpec([None], tf.float32, "x")}),
-        "from_complex": _function(tf, from_complex, {"x": tf.TensorSpec([None], tf.complex64, "x")}),
+        "serving_default": traced(tf, call, {"x": tf.TensorSpec([None], tf.float32, "x")}),
+        "from_complex": traced(tf, from_complex, {"x": tf.TensorSpec([None], tf.complex64, "x")}),
     }
-    return _save_tf2(tf, tf.Module(), base_path, version, signatures)
-
-
-def slow(base_path: Path, version: int = 1, *, busy_s: float = 0.5) -> Path:
-    """y = x / 2 + 2, float [-1] both, after computing for ``busy_s`` seconds on one core."""
-    tf = _tensorflow()
-
-    @tf.autograph.experimental.do_not_convert
-    def call(x: Any) -> Tensors:
-        end = tf.timestamp() + tf.constant(busy_s, tf.float64)
-
-        def unfinished(_: Any) -> Any:
-            return tf.timestamp() < end
-
-        def compute(matrix: Any) -> Any:
-            return (matrix @ matrix,)
-
-        (waste,) = tf.while_loop(unfinished, compute, (tf.eye(64),))
-        return {"y": x / 2 + 2 + 0 * tf.reduce_sum(waste)}
-
-    return _save_one(tf, base_path, version, call, x=("float32", [None]))
-
-
-def laborious(base_path: Path, version: int = 1, *, cpu_s: float = 0.02) -> Path:
-    """y = x / 2 + 2, float [-1] both, after about ``cpu_s`` seconds of one core's work for each row.
-
-    It is so much work, however long it takes: on half a core it takes twice as long.
-    """
-    tf = _tensorflow()
-
-    def work(rows: Any, rounds: Any) -> Any:
-        def multiply(matrices: Any, done: Any) -> Any:
-            return matrices @ matrices * 0.25, done + 1
-
-        def unfinished(_: Any, done: Any) -> Any:
-            return done < rounds
-
-        return tf.while_loop(unfinished, multiply, (tf.zeros([rows, 64, 64]) + tf.eye(64), 0))[0]
-
-    timed = tf.function(work)
-    rounds, seconds = 50, 0.0
-    while seconds < cpu_s:  # until one call takes as long
-        timed(1, tf.constant(rounds))
-        began = time.process_time()
-        timed(1, tf.constant(rounds))
-        seconds = time.process_time() - began
-        rounds = max(rounds + 1, int(rounds * min(1.05 * cpu_s / max(seconds, 1e-6), 10)))
-
-    @tf.autograph.experimental.do_not_convert
-    def call(x: Any) -> Tensors:
-        waste = tf.reduce_sum(work(tf.shape(x)[0], rounds), [1, 2])
-        return {"y": x / 2 + 2 + 0 * waste}
-
-    return _save_one(tf, base_path, version, call, x=("float32", [None]))
+    return save_tf2(tf, tf.Module(), base_path, version, signatures)
 
 
 def nan_output(base_path: Path, version: int = 1) -> Path:
     """y = log(x), float [-1] both: NaN below 0, -Infinity at 0. ``double`` is the same in double."""
-    tf = _tensorflow()
+    tf = import_tensorflow()
 
     def call(x: Any) -> Tensors:
         return {"y": tf.math.log(x)}
 
     signatures = {
-        "serving_default": _function(tf, call, {"x": tf.TensorSpec([None], tf.float32, "x")}),
-        "double": _function(tf, call, {"x": tf.TensorSpec([None], tf.float64, "x")}),
+        "serving_default": traced(tf, call, {"x": tf.TensorSpec([None], tf.float32, "x")}),
+        "double": traced(tf, call, {"x": tf.TensorSpec([None], tf.float64, "x")}),
     }
-    return _save_tf2(tf, tf.Module(), base_path, version, signatures)
-
-
-def breakable(base_path: Path, version: int = 1) -> Path:
-    """y = weight x + 2, float [-1] both; the weight is 0.5 until ``set_weight``, float [], has given it another.
-
-    ``unpacked`` inflates ``packed`` to ``text``, string [-1] both, with DATA_LOSS for what is no zlib.
-    """
-    tf = _tensorflow()
-    module = tf.Module()
-    module.weight = tf.Variable(0.5)
-
-    def call(x: Any) -> Tensors:
-        return {"y": module.weight * x + 2}
-
-    def set_weight(weight: Any) -> Tensors:
-        return {"weight": module.weight.assign(weight)}
-
-    def unpacked(packed: Any) -> Tensors:
-        return {"text": tf.io.decode_compressed(packed, "ZLIB")}
-
-    signatures = {
-        "serving_default": _function(tf, call, {"x": tf.TensorSpec([None], tf.float32, "x")}),
-        "set_weight": _function(tf, set_weight, {"weight": tf.TensorSpec([], tf.float32, "weight")}),
-        "unpacked": _function(tf, unpacked, {"packed": tf.TensorSpec([None], tf.string, "packed")}),
-    }
-    return _save_tf2(tf, module, base_path, version, signatures)
+    return save_tf2(tf, tf.Module(), base_path, version, signatures)
 
 
 def vocabulary_lookup(base_path: Path, version: int = 1) -> Path:
     """Finds words in a hash table filled from an asset: ``words`` string [-1] to ``ids`` int64 [-1], -1 if unknown."""
-    tf = _tensorflow()
+    tf = import_tensorflow()
     module = tf.Module()
     rows = tf.lookup.TextFileInitializer(
-        _asset(base_path, "vocabulary.txt", "\n".join(VOCABULARY)),
+        asset_file(base_path, "vocabulary.txt", "\n".join(VOCABULARY)),
         *(tf.string, tf.lookup.TextFileIndex.WHOLE_LINE),
         *(tf.int64, tf.lookup.TextFileIndex.LINE_NUMBER),
     )
@@ -353,19 +282,19 @@ def vocabulary_lookup(base_path: Path, version: int = 1) -> Path:
     def call(words: Any) -> Tensors:
         return {"ids": module.table.lookup(words)}
 
-    return _save_one(tf, base_path, version, call, module, words=("string", [None]))
+    return save_one(tf, base_path, version, call, module, words=("string", [None]))
 
 
 def asset_reader(base_path: Path, version: int = 1) -> Path:
     """Reads its asset at every call: ``prefix`` string [-1] to ``text`` string [-1], the asset's text after each."""
-    tf = _tensorflow()
+    tf = import_tensorflow()
     module = tf.Module()
-    module.asset = tf.saved_model.Asset(_asset(base_path))
+    module.asset = tf.saved_model.Asset(asset_file(base_path))
 
     def call(prefix: Any) -> Tensors:
         return {"text": prefix + tf.io.read_file(module.asset)}
 
-    return _save_one(tf, base_path, version, call, module, prefix=("string", [None]))
+    return save_one(tf, base_path, version, call, module, prefix=("string", [None]))
 
 
 def examples(base_path: Path, version: int = 1) -> Path:
@@ -378,7 +307,7 @@ def examples(base_path: Path, version: int = 1) -> Path:
     regress to how often the model has run. The others have one fault each, which their name tells; ``fails`` fails
     unless each label is a number.
     """
-    with _tf1() as (tf, session):
+    with new_graph() as (tf, session):
         example = tf.compat.v1.placeholder(tf.string, [None], name="tf_example")
         other = tf.compat.v1.placeholder(tf.string, [None], name="other")
         lists = {"class": tf.string, "score": tf.float32}
@@ -420,13 +349,13 @@ def examples(base_path: Path, version: int = 1) -> Path:
         }
         inputs = {"inputs": example}
         signatures = {
-            **{name: _signature(tf, inputs, outputs, "classify") for name, outputs in classify.items()},
-            **{name: _signature(tf, inputs, {"outputs": values}, "regress") for name, values in regress.items()},
-            "other_method": _signature(tf, inputs, both, "other"),
-            "misnamed_input": _signature(tf, {"examples": example}, both, "classify"),
-            "two_inputs": _signature(tf, {**inputs, "other": other}, both, "classify"),
+            **{name: signature_def(tf, inputs, outputs, "classify") for name, outputs in classify.items()},
+            **{name: signature_def(tf, inputs, {"outputs": values}, "regress") for name, values in regress.items()},
+            "other_method": signature_def(tf, inputs, both, "other"),
+            "misnamed_input": signature_def(tf, {"examples": example}, both, "classify"),
+            "two_inputs": signature_def(tf, {**inputs, "other": other}, both, "classify"),
         }
-        return _save_tf1(tf, session, base_path, version, signatures)
+        return save_tf1(tf, session, base_path, version, signatures)
 
 
 EXPORTS: Mapping[str, Callable[[Path], Path]] = {
@@ -440,93 +369,7 @@ EXPORTS: Mapping[str, Callable[[Path], Path]] = {
 
 
 def export_all(folder: Path) -> dict[str, Path]:
-    """Exports every model of this module; returns their base paths by name."""
+    """Exports every model of ``EXPORTS``; returns their base paths by name."""
     for name, export in EXPORTS.items():
         export(folder / name)
     return {name: folder / name for name in EXPORTS}
-
-
-_ABC = {"a": 0.5, "b": 2.0, "c": 3.0}
-
-
-def _tensorflow() -> Any:
-    from unstuck.engines.tensorflow.runtime import tf
-
-    return tf
-
-
-@contextmanager
-def _tf1() -> Generator[tuple[Any, Any]]:
-    """TensorFlow with a fresh default graph, and a session on it."""
-    tf = _tensorflow()
-    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
-        yield tf, session
-
-
-def _signature(tf: Any, inputs: Tensors, outputs: Tensors, method: str = "predict") -> Any:
-    info = tf.compat.v1.saved_model.utils.build_tensor_info
-    return tf.compat.v1.saved_model.signature_def_utils.build_signature_def(
-        {alias: info(tensor) for alias, tensor in inputs.items()},
-        {alias: info(tensor) for alias, tensor in outputs.items()},
-        f"tensorflow/serving/{method}",
-    )
-
-
-def _save_tf1(
-    tf: Any, session: Any, base_path: Path, version: int, signatures: Mapping[str, Any], *, asset: bool = False
-) -> Path:
-    v1 = tf.compat.v1
-    main_op = None
-    if asset:  # held in a variable that an op run at load time fills, as TensorFlow Serving's own models do
-        path = tf.constant(_asset(base_path))
-        v1.add_to_collection(v1.GraphKeys.ASSET_FILEPATHS, path)
-        name = v1.get_variable("filename_tensor", initializer="", trainable=False, use_resource=False, collections=[])
-        main_op = v1.assign(name, path, name="read_asset_path").op
-    session.run(v1.global_variables_initializer())
-    builder = v1.saved_model.builder.SavedModelBuilder(str(base_path / str(version)))
-    builder.add_meta_graph_and_variables(
-        session,
-        [v1.saved_model.tag_constants.SERVING],
-        signature_def_map=dict(signatures),
-        assets_collection=v1.get_collection(v1.GraphKeys.ASSET_FILEPATHS),
-        main_op=main_op,
-        strip_default_attrs=True,
-    )
-    builder.save()
-    return _saved(base_path, version)
-
-
-def _function(tf: Any, call: Callable[..., Tensors], specs: Mapping[str, Any]) -> Any:
-    """``call`` traced for keyword arguments of these specs."""
-    return tf.function(call).get_concrete_function(**specs)
-
-
-def _save_one(
-    tf: Any,
-    base_path: Path,
-    version: int,
-    call: Callable[..., Tensors],
-    module: Any = None,
-    **inputs: tuple[str, list[int | None]],
-) -> Path:
-    """Saves ``call`` as the default signature; ``inputs`` are dtype and shape by alias."""
-    specs = {alias: tf.TensorSpec(shape, dtype, alias) for alias, (dtype, shape) in inputs.items()}
-    return _save_tf2(tf, module or tf.Module(), base_path, version, {"serving_default": _function(tf, call, specs)})
-
-
-def _save_tf2(tf: Any, module: Any, base_path: Path, version: int, signatures: Mapping[str, Any]) -> Path:
-    tf.saved_model.save(module, str(base_path / str(version)), signatures=dict(signatures))
-    return _saved(base_path, version)
-
-
-def _asset(base_path: Path, name: str = "foo.txt", text: str = ASSET_TEXT) -> str:
-    """A file that saving copies into the version's ``assets/``; gone afterwards, so that nothing can depend on it."""
-    path = base_path / ".source" / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-    return str(path)
-
-
-def _saved(base_path: Path, version: int) -> Path:
-    shutil.rmtree(base_path / ".source", ignore_errors=True)
-    return base_path / str(version)

@@ -63,6 +63,13 @@ def test_everything_that_is_wrong_on_disk_is_told_with_its_line(folder, capsys):
     ]
 
 
+def test_a_label_of_a_model_of_which_nothing_would_be_served(folder, capsys):
+    policy = "model_version_policy { specific { versions: 7 } }"
+    file = models(folder, f'name: "a" base_path: "@/a" {policy} version_labels {{ key: "stable" value: 7 }}')
+    assert check_config.run([file]) == 1
+    assert "'stable' is a label of version 7, but none would be served." in capsys.readouterr().err
+
+
 def test_a_version_s_own_batching_parameters_are_read(folder, capsys):
     file = models(folder, 'name: "a" base_path: "@/a" model_version_policy { all {} }')
     parameters = folder / "a" / "1" / "batching_params.pbtxt"

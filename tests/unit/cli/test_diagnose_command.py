@@ -21,7 +21,7 @@ from unstuck.doctor.evidence.subject import Subject
 from unstuck.doctor.evidence.variation import VariationTrace
 from unstuck.doctor.findings import CAUSES, Finding, Location, Report, Verdict
 from unstuck.doctor.lab import Question
-from unstuck.errors import UnstuckError
+from unstuck.errors import InputNames, UnstuckError, WrongShape, WrongType
 from unstuck.proto.tfrecord import framed
 
 SICK: Found = {Subject: Subject(model="/m/1", signature="s"), VariationTrace: DEAD}
@@ -318,6 +318,19 @@ def test_explain_shows_a_page_and_its_cases(cause: str, capsys: pytest.CaptureFi
 def test_explain_of_no_cause(cause: str, says: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explain", cause]) == 2
     assert capsys.readouterr() == ("", f"unstuck explain: {says}\n")
+
+
+@pytest.mark.parametrize("error", [InputNames, WrongType, WrongShape])
+def test_explain_of_a_refused_request(error: type[UnstuckError], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", error.cause]) == 0
+    assert capsys.readouterr().out.startswith(f"{error.cause}: The request was refused")
+
+
+def test_explain_of_a_stage_lists_its_causes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", "mapping"]) == 0
+    out = capsys.readouterr().out
+    assert "\n  mapping/wrong-layout " in out
+    assert "model/" not in out
 
 
 def test_explain_of_what_no_check_proves(capsys: pytest.CaptureFixture[str]) -> None:

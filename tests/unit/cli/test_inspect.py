@@ -13,6 +13,7 @@ from unstuck.core.inspection import why_not_batched
 from unstuck.core.signatures import Signature, TensorSpec
 from unstuck.errors import LoadFailed
 from unstuck.testing import models, onnx_models
+from unstuck.testing.saving import import_tensorflow, save_tf2
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +42,7 @@ def inspected(exported, capsys):
 
 def preprocessing_tf(base_path):
     """What Keras exports for images: decoded, resized, rescaled by 1/255; and a regex."""
-    tf = models._tensorflow()
+    tf = import_tensorflow()
     image, text = tf.TensorSpec([], tf.string, "image"), tf.TensorSpec([None], tf.string, "text")
 
     @tf.function(input_signature=[image, text])
@@ -52,12 +53,12 @@ def preprocessing_tf(base_path):
         words = tf.strings.regex_replace(tf.strings.lower(text), "a", "b")
         return {"pixels": tf.image.resize(pixels, (8, 8)), "hashes": tf.strings.to_hash_bucket_fast(words, 10)}
 
-    return models._save_tf2(tf, tf.Module(), base_path, 1, {"serving_default": call})
+    return save_tf2(tf, tf.Module(), base_path, 1, {"serving_default": call})
 
 
 def unsafe_tf(base_path):
     """Calls Python, and writes a file in a function that no signature calls."""
-    tf = models._tensorflow()
+    tf = import_tensorflow()
     module = tf.Module()
 
     @tf.function(input_signature=[tf.TensorSpec([], tf.string, "path")])
@@ -70,11 +71,11 @@ def unsafe_tf(base_path):
     def call(x):
         return {"y": tf.numpy_function(lambda values: values, [x], tf.float32)}
 
-    return models._save_tf2(tf, module, base_path, 1, {"serving_default": call})
+    return save_tf2(tf, module, base_path, 1, {"serving_default": call})
 
 
 def constant_table(base_path):
-    tf = models._tensorflow()
+    tf = import_tensorflow()
     module = tf.Module()
     keys = tf.constant(["a", "b", "c"])
     module.table = tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(keys, [1, 2, 3]), -1)
@@ -83,7 +84,7 @@ def constant_table(base_path):
     def call(x):
         return {"y": module.table.lookup(x)}
 
-    return models._save_tf2(tf, module, base_path, 1, {"serving_default": call})
+    return save_tf2(tf, module, base_path, 1, {"serving_default": call})
 
 
 def scaled_onnx(base_path):

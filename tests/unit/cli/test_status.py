@@ -6,6 +6,7 @@ import pytest
 
 from unstuck.cli import status as command
 from unstuck.cli.main import main
+from unstuck.cli.status_text import as_text
 from unstuck.errors import SetupError
 
 URL = "http://host:8501"
@@ -106,6 +107,33 @@ WRONG = {
     "unloaded": (document(version("END")), "m: has no version that serves"),
     "not ready": (document(version(), ready=False), "the server is not ready"),
 }
+
+
+@pytest.mark.parametrize(
+    ("width", "headings"),
+    [
+        (120, "MODEL VERSION STATE SINCE ENGINE LOADED IN MERGED ANSWERS"),
+        (80, "MODEL VERSION STATE SINCE ENGINE ANSWERS"),
+        (60, "MODEL VERSION STATE ANSWERS"),
+    ],
+)
+def test_columns_for_which_there_is_no_room_are_left_out(width, headings):
+    lines = as_text(
+        document(version(answers={**KNOWN, "distinct_inputs": 1})), [], [], width, colour=False
+    ).splitlines()
+    assert " ".join(lines[1].split()) == headings
+    assert "AVAILABLE " in lines[2]
+    assert lines[2].endswith("1,100 for 1 input")
+    assert all(line == line.rstrip() for line in lines)
+
+
+def test_a_quarantine_shows_the_command_that_ends_it(server, capsys):
+    held = {"since": "2026-11-23T05:40:57.429+00:00", "reason": "operator", "why": "drift", "attempts": 0}
+    server[f"{URL}/statusz"] = document(version(quarantined=held))
+    code, out, _ = status(URL, capsys=capsys)
+    assert code == 1
+    assert "m version 1: is in quarantine since 2026-11-23 05:40:57, operator: drift\n" in out
+    assert f"    unstuck quarantine {URL} m --version=1 --release\n" in out
 
 
 WORKER = {

@@ -15,7 +15,15 @@ from unstuck.client.failures import UnreadableAnswer
 from unstuck.client.grpc_wire import GrpcWire
 from unstuck.client.messages import Reply
 from unstuck.client.rest_wire import RestWire
-from unstuck.codecs import examples_proto, json_examples, model_json, models_proto, predict_json, predict_proto
+from unstuck.codecs import (
+    examples_proto,
+    json_answer,
+    json_examples,
+    model_json,
+    models_proto,
+    predict_json,
+    predict_proto,
+)
 from unstuck.codecs.examples_proto import Source
 from unstuck.core import dtypes
 from unstuck.core.dtypes import BFLOAT16, BOOL, COMPLEX64, DOUBLE, FLOAT, HALF, INT64, STRING, UINT64
@@ -67,7 +75,7 @@ def test_both_wires_carry_every_dtype(data, kinds, rows):
     texts = {alias: array for alias, array in sent.items() if array.dtype != object}
     if texts:
         narrow = signature(*specs, outputs=tuple(each for each in specs if each.alias in texts))
-        answer = predict_json.encode(texts, request.format)
+        answer = json_answer.encode(texts, request.format)
         same(texts, json_tensors.decode(read_document(answer), narrow))
     call = GRPC.predict(MODEL, sig, sent)
     same(sent, predict_proto.parse(call.request.body).bind(sig))

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
+from unstuck.codecs.json_answer import encode
 from unstuck.codecs.json_example import example_body
-from unstuck.codecs.predict_json import MAX_NAMED, encode, parse
+from unstuck.codecs.predict_json import MAX_NAMED, parse
 from unstuck.core import dtypes
 from unstuck.core.dtypes import BFLOAT16, BOOL, COMPLEX64, FLOAT, INT32, INT64, STRING
 from unstuck.errors import (

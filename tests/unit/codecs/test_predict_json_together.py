@@ -7,7 +7,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from unstuck.codecs.predict_json import encode, parse, parse_together
+from unstuck.codecs.json_answer import encode
+from unstuck.codecs.predict_json import parse, parse_together
 from unstuck.core.dtypes import FLOAT
 from unstuck.core.signatures import Signature, TensorSpec
 from unstuck.errors import UnstuckError

@@ -286,7 +286,7 @@ def test_the_working_folder_itself_has_its_own_name(argument, tmp_path, monkeypa
     ("arguments", "says"),
     [
         ([], "No model to serve. Name its folder: unstuck serve PATH"),
-        (["--model_name=n"], "names one model, but 0 paths are given"),
+        (["--model_name=n"], "--model_name=n is given without a path. Add --model_base_path=PATH."),
         (["--model_name=n", "/a", "/b"], "--model_name=n names one model, but 2 paths are given"),
         (["/a/m", "/b/m"], "Two models are called 'm'. Name them: unstuck serve a=PATH b=PATH."),
         (["m=/a", "/b/m/1"], "Two models are called 'm'"),

@@ -178,6 +178,16 @@ def test_the_layers_mark_the_one_where_variation_dies() -> None:
     assert "lets variation through" in alive
 
 
+def test_a_check_inside_a_layer_that_is_always_false_is_no_death() -> None:
+    ids = tensor("x", "Placeholder")
+    negative = tensor("less", "Less", "x", alive=False, layer="embedding")
+    rows = tensor("gather", "GatherV2", "x", "less", layer="embedding")
+    answer = tensor("answer", "MatMul", "gather")
+    shown = page(HEALTHY, {VariationTrace: trace(ids, negative, rows, answer)})
+    assert "100 % (GatherV2)" in shown.texts
+    assert "the same for" not in shown.text
+
+
 def test_a_graph_of_many_layers_is_cut_around_the_death() -> None:
     chain = [tensor("x", "Placeholder"), *(tensor(f"a{n}", "Relu", f"a{n - 1}" if n else "x") for n in range(60))]
     chain += [tensor(f"b{n}", "Relu", f"b{n - 1}" if n else "a59", alive=False) for n in range(60)]

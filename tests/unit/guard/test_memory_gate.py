@@ -64,6 +64,9 @@ class World:
         container = MemoryBound("the container", 1000 * MEBIBYTE, (1000 - self.left) * MEBIBYTE, "cgroup v2")
         return Allowance((container, replace(container, owner="the machine", limit=9 << 30, kind="")), 2, "", None)
 
+    def check(self, mebibytes, version=1, beside=()):
+        self.gate.check("m", Folder(self.path, version), Asks(mebibytes), beside)
+
     def enter(self, mebibytes, version=1, beside=()):
         return self.gate.enter("m", Folder(self.path, version), Asks(mebibytes), beside)
 
@@ -136,6 +139,43 @@ def test_the_old_version_s_part_is_said(world):
     with pytest.raises(NotEnoughMemory, match="version 1 holds 290 MiB") as caught:
         world.enter(600, version=2, beside=(1,)).__enter__()
     assert "resource_preserving" in caught.value.hint
+
+
+def test_it_is_asked_whether_one_fits_in_the_place_of_others(world):
+    world.grown = Grown(after=290 * MEBIBYTE)
+    with world.enter(300):
+        pass
+    world.check(790, version=2, beside=(1,))
+    with pytest.raises(NotEnoughMemory, match=r"500 MiB left .* version 1 holds 290 MiB, which would not be enough"):
+        world.check(791, version=2, beside=(1,))
+    with world.enter(100, version=3), pytest.raises(NotEnoughMemory, match=r"400 MiB left .* 100 MiB are promised"):
+        world.check(691, version=2, beside=(1,))
+    with pytest.raises(NotEnoughMemory, match="500 MiB left"):
+        world.check(501, version=2)
+
+
+@pytest.mark.parametrize("check", ["warn", "off"])
+def test_nobody_stays_where_nothing_is_refused(tmp_path, monkeypatch, check):
+    World(tmp_path, monkeypatch, check).check(5000, version=2, beside=(1,))
+
+
+def test_what_those_hold_that_stay_is_remembered_until_they_go(world):
+    world.grown = Grown(after=290 * MEBIBYTE)
+    for version in (1, 2):
+        with world.enter(300, version):
+            pass
+    world.check(790, version=3, beside=(1,))
+
+
+def test_of_very_many_versions_the_latest_are_known(world, monkeypatch):
+    monkeypatch.setattr(memory_gate, "MOST_HELD", 2)
+    world.grown = Grown(after=90 * MEBIBYTE)
+    for version in (1, 2, 1, 3):
+        with world.enter(100, version):
+            pass
+    world.check(680, version=4, beside=(1, 3))
+    with pytest.raises(NotEnoughMemory):
+        world.check(501, version=4, beside=(2,))
 
 
 def test_what_its_framework_took_is_not_said_to_go_with_it(world):

@@ -38,7 +38,7 @@ def test_the_figures_and_both_ways_out():
     ("asked", "says"),
     [
         (need(held={1: 100}), "Raise the limit to 1.2 GiB."),  # 538 MiB would not do either
-        (need(held={1: 590}, unloads_first=True), "Raise the limit to 1.2 GiB."),
+        (need(1100, held={1: 590}, unloads_first=True), "Raise the limit to 1.1 GiB."),
         (need(439, held={1: 0}), "Raise the limit to 1.1 GiB."),
     ],
 )
@@ -46,6 +46,16 @@ def test_the_policy_is_advised_where_it_helps(asked, says):
     error = refusal(asked, bound(), 438 * MEBIBYTE)
     assert error
     assert error.hint == says
+
+
+def test_what_goes_first_is_there_besides():
+    assert refusal(need(537, held={1: 99}, unloads_first=True), bound(), 438 * MEBIBYTE) is None
+    error = refusal(need(538, held={1: 99}, unloads_first=True), bound(), 438 * MEBIBYTE)
+    assert error
+    assert error.message.endswith(
+        "438 MiB left of the container's 1 GiB (cgroup v2); version 1 holds 99 MiB, which would not be enough besides."
+    )
+    assert (error.needed, error.freed) == (538 * MEBIBYTE, 99 * MEBIBYTE)
 
 
 def test_what_is_advised_is_enough():

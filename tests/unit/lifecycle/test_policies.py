@@ -5,6 +5,7 @@ import itertools
 import pytest
 
 from unstuck.lifecycle.policies import (
+    Check,
     Load,
     Phase,
     Snapshot,
@@ -15,10 +16,13 @@ from unstuck.lifecycle.policies import (
 
 PHASES = {
     "new": Phase.NEW,
+    "checking": Phase.CHECKING,
+    "checked": Phase.CHECKED,
     "loading": Phase.LOADING,
     "ready": Phase.READY,
     "unloading": Phase.UNLOADING,
     "failed": Phase.FAILED,
+    "quarantined": Phase.QUARANTINED,
 }
 
 
@@ -35,7 +39,7 @@ def does(policy, *words):
     action = policy(versions(*words))
     if action is None:
         return None
-    return f"{'load' if isinstance(action, Load) else 'unload'} {action.target.version}"
+    return f"{type(action).__name__.lower()} {action.target.version}"
 
 
 @pytest.mark.parametrize(
@@ -47,11 +51,21 @@ def does(policy, *words):
         (["1 ready"], None, None),
         (["1 failed"], None, None),
         (["-1 ready"], "unload 1", "unload 1"),
-        (["-1 ready", "2 new"], "load 2", "unload 1"),
+        (["-1 ready", "2 new"], "load 2", "check 2"),
+        (["-1 ready", "2 checking"], None, None),
+        (["-1 ready", "2 checked"], "load 2", "unload 1"),
+        (["-1 unloading", "2 checked"], "load 2", None),
+        (["2 checked"], "load 2", "load 2"),
+        (["-1 ready", "2 checking", "3 new"], "load 3", None),
+        (["-1 ready", "2 new", "3 checked"], "load 3", "unload 1"),
+        (["-1 ready", "2 new", "3 new"], "load 3", "check 3"),
+        (["-1 ready", "2 new", "3 failed"], "load 2", "check 2"),
+        (["-1 ready", "2 quarantined"], None, None),
         (["-1 ready", "2 loading"], None, "unload 1"),
         (["-1 ready", "2 ready"], "unload 1", "unload 1"),
-        (["-1 ready", "2 failed"], None, "unload 1"),
-        (["-1 ready", "-2 ready", "3 new"], "unload 1", "unload 1"),
+        (["-1 ready", "2 failed"], None, None),
+        (["-1 ready", "-2 ready", "3 new"], "unload 1", "check 3"),
+        (["-1 ready", "-2 ready", "3 checked"], "unload 1", "unload 1"),
         (["-2 ready", "-1 ready", "3 ready"], "unload 1", "unload 2"),
         (["-1 unloading", "2 new"], "load 2", None),
         (["-1 loading", "2 new"], "load 2", None),
@@ -81,6 +95,9 @@ def test_only_new_wanted_versions_are_loaded_and_only_serving_unwanted_ones_unlo
     for given in everything():
         action = policy(given)
         if isinstance(action, Load):
+            assert action.target.phase in (Phase.NEW, Phase.CHECKED)
+            assert action.target.is_aspired
+        elif isinstance(action, Check):
             assert (action.target.phase, action.target.is_aspired) == (Phase.NEW, True)
         elif isinstance(action, Unload):
             assert (action.target.phase, action.target.is_aspired) == (Phase.READY, False)
@@ -99,3 +116,10 @@ def test_to_preserve_resources_nothing_is_loaded_beside_what_is_not_wanted():
         if isinstance(resource_preserving(given), Load):
             held = (Phase.NEW, Phase.LOADING, Phase.READY, Phase.UNLOADING)
             assert not [each for each in given if not each.is_aspired and each.phase in held], given
+
+
+def test_to_preserve_resources_nothing_goes_before_something_that_is_wanted_is_known_to_fit():
+    for given in everything():
+        if isinstance(resource_preserving(given), Unload):
+            wanted = {each.phase for each in given if each.is_aspired}
+            assert not wanted or wanted & {Phase.CHECKED, Phase.LOADING, Phase.READY}, given

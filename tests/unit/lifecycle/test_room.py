@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from unstuck.core.models import ModelSpec, State
-from unstuck.errors import NotEnoughMemory
+from unstuck.errors import NotEnoughMemory, Quarantined
 from unstuck.lifecycle.harness import Accepted
 from unstuck.lifecycle.manager import Manager
 from unstuck.lifecycle.options import ManagerOptions
@@ -17,7 +17,7 @@ from unstuck.lifecycle.room import Room
 from unstuck.lifecycle.source import VersionPath
 
 WAIT_S = 10
-NEEDED = 100
+NEEDED, FREED = 100, 30
 
 
 class Rooms(Room):
@@ -25,15 +25,22 @@ class Rooms(Room):
 
     Attributes:
         full: the versions that it has no room for.
+        never: the versions that it would have no room for in the place of others, either.
         asked: each version that asked, and those beside it.
+        checked: the same, before others were unloaded.
         within: the versions that are being loaded.
         most: how many were loaded at once.
         looks: how often it was asked whether there is room again.
     """
 
     def __init__(self):
-        self.full = set()
-        self.asked, self.within, self.most, self.looks = [], [], 0, 0
+        self.full, self.never = set(), set()
+        self.asked, self.checked, self.within, self.most, self.looks = [], [], [], 0, 0
+
+    def check(self, name, found, loader, beside):
+        self.checked.append((found.version, list(beside)))
+        if found.version in self.never:
+            raise NotEnoughMemory("it needs too much.", hint="Raise the limit.", needed=NEEDED + FREED, freed=FREED)
 
     @contextmanager
     def enter(self, name, found, loader, beside):
@@ -47,7 +54,7 @@ class Rooms(Room):
     def has(self, needed):
         assert needed == NEEDED
         self.looks += 1
-        return not self.full
+        return not self.full and not self.never
 
 
 class World:
@@ -141,6 +148,76 @@ def test_the_resource_preserving_policy_makes_room_first(make, policy, beside):
     world.want(2)
     world.until(lambda: world.manager.is_available("m", 2))
     assert world.room.asked[-1] == (2, beside)
+    world.until(lambda: world.unloaded == [1])
+
+
+def test_to_preserve_resources_the_old_version_goes_only_once_the_new_one_is_known_to_fit(make):
+    world = make(policy=resource_preserving)
+    world.want(1)
+    world.want(2)
+    world.until(lambda: world.manager.is_available("m", 2))
+    assert world.room.checked == [(2, [1])], "the first one had nobody to take the place of"
+    assert world.room.asked == [(1, []), (2, [])]
+
+
+def test_to_preserve_resources_the_old_version_serves_on_where_the_new_one_cannot_fit_in_its_place(make):
+    world = make(policy=resource_preserving, load_retries=5, load_retry_interval_s=60)
+    world.want(1)
+    world.room.never = {2}
+    for _ in range(5):
+        world.want(2)
+        assert world.manager.find(ModelSpec("m")).version == 1
+    assert world.states() == {1: State.AVAILABLE, 2: State.END}
+    assert (world.loaded, world.unloaded) == ([1], [])
+    assert world.room.checked == [(2, [1])]
+    assert world.room.looks == 4, "each time that the versions are looked for"
+    error = world.manager.status("m", 2)[0].error
+    assert str(error) == "Model 'm' version 2 cannot be served: it needs too much. Raise the limit."
+    world.room.never = set()
+    world.want(2)
+    world.until(lambda: world.manager.is_available("m", 2))
+    world.until(lambda: world.unloaded == [1])
+
+
+def test_to_preserve_resources_an_older_one_that_fits_takes_the_place_instead(make):
+    world = make(policy=resource_preserving)
+    world.want(1)
+    world.room.never = {3}
+    world.want(2, 3)
+    world.until(lambda: world.manager.is_available("m", 2))
+    assert world.room.checked == [(3, [1]), (2, [1])]
+    assert world.states()[3] is State.END
+
+
+def test_a_version_that_is_not_wanted_any_more_when_it_is_found_to_fit_takes_nobody_s_place(make):
+    world = make(policy=resource_preserving)
+    world.want(1)
+    check, may_answer = world.room.check, threading.Event()
+
+    def later(*asked):
+        assert may_answer.wait(WAIT_S)
+        check(*asked)
+
+    world.room.check = later
+    world.manager.aspire("m", [VersionPath(2, world.folder / "2")])
+    (world.folder / "2").mkdir()
+    world.until(lambda: 2 in world.states())
+    world.manager.aspire("m", [VersionPath(1, world.folder / "1")])
+    may_answer.set()
+    world.until(lambda: world.states() == {1: State.AVAILABLE, 2: State.END})
+    assert (world.loaded, world.unloaded) == ([1], [])
+
+
+def test_a_version_in_quarantine_while_it_is_asked_for_rests_and_the_old_one_serves(make):
+    world = make(policy=resource_preserving)
+    world.want(1)
+    why = Quarantined("m", 2, "operator", "by hand")
+    world.room.check = lambda *_: world.manager.quarantine(why)
+    world.want(2)
+    assert world.states() == {1: State.AVAILABLE, 2: State.END}
+    world.room.check = lambda *_: None
+    world.manager.release("m", 2)
+    world.until(lambda: world.manager.is_available("m", 2))
     world.until(lambda: world.unloaded == [1])
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from unstuck.api.rest.messages import JSON_HEADERS, HeaderLookup, Headers
-from unstuck.codecs import predict_json, predict_npy, predict_proto
+from unstuck.codecs import json_answer, predict_json, predict_npy, predict_proto
 from unstuck.core.models import ModelSpec
 from unstuck.core.signatures import Tensors
 from unstuck.inference.predict import BindableRequest, Bound, PreparedCall
@@ -57,14 +57,14 @@ def parse(spec: ModelSpec, body: bytes, headers: HeaderLookup, limit_bytes: int)
     return _json(body)
 
 
-JSON_ROWS = Sent(Bound("", {}), JSON_HEADERS, lambda _, outputs: predict_json.encode(outputs, "instances"))
+JSON_ROWS = Sent(Bound("", {}), JSON_HEADERS, lambda _, outputs: json_answer.encode(outputs, "instances"))
 """Of calls in row format that were parsed together."""
 
 
 def _json(body: bytes) -> Sent:
     request = predict_json.parse(body)
     form = request.format
-    return Sent(request, JSON_HEADERS, lambda _, outputs: predict_json.encode(outputs, form))
+    return Sent(request, JSON_HEADERS, lambda _, outputs: json_answer.encode(outputs, form))
 
 
 def _numpy(body: bytes, signature_name: str, limit_bytes: int) -> Sent:

@@ -65,10 +65,10 @@ def _unloadable(lab: Lab, error: LoadFailed) -> ModelGraph:
     try:
         path, tables = lab.model.path, lab.model.inspection.tables
     except LoadFailed:
-        return ModelGraph(signature=lab.question.signature, load_error=error.message)
+        return ModelGraph(signature=lab.question.signature, load_error=str(error))
     return ModelGraph(
         signature=lab.question.signature,
-        load_error=error.message,
+        load_error=str(error),
         missing_files=_missing(path, tables),
         stand_ins=_stand_ins(path, tables),
     )

@@ -8,6 +8,7 @@ from unstuck.doctor.findings import Location, Report
 from unstuck.page import svg
 
 _SHAPES_ONLY = frozenset({"Shape", "ShapeN", "Size", "Rank", "ZerosLike", "OnesLike"})
+_TESTS = frozenset({"Less", "LessEqual", "Greater", "GreaterEqual", "Equal", "NotEqual"})  # Keras tests ids for < 0
 _PASSING = frozenset({"Identity", "IdentityN"})
 _LEAST = 1e-8  # of a tensor's magnitude: what float32 can just tell
 _MOST_ROWS = 40
@@ -46,7 +47,7 @@ def _steps(pool: PoolTrace) -> Iterator[tuple[str, TensorFacts]]:
         elif each.tensor in answers:
             label = f"answer {answers[each.tensor]}"
         earlier = found.pop(label, None)
-        found[label] = earlier if earlier is not None and not earlier.alive else each
+        found[label] = each if earlier is None or earlier.alive or earlier.op in _TESTS else earlier
     yield from found.items()
 
 

@@ -79,7 +79,7 @@ def _plain_value(value: object) -> str:
         return ", ".join(_plain_value(each) for each in cast("list[object]", value)) or "none"
     if isinstance(value, dict):
         return ", ".join(f"{key}: {_plain_value(each)}" for key, each in cast("dict[str, object]", value).items())
-    return str(value)
+    return str(value) or "none"
 
 
 def root(report: Report) -> Finding | None:

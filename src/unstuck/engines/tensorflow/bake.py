@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from unstuck.core.signatures import Signature
-from unstuck.engines.tensorflow import graph, meta_graph, ops, pipeline
+from unstuck.engines.tensorflow import graph, meta_graph, ops, pipeline, unsafe
 from unstuck.engines.tensorflow.files import ASSETS, NewAssets
 from unstuck.engines.tensorflow.runtime import loader_impl, tf
 from unstuck.errors import LoadFailed, SetupError
@@ -19,7 +19,15 @@ _INIT_COLLECTIONS = ("saved_model_main_op", "legacy_init_op")
 _ASSETS_COLLECTION = "saved_model_assets"  # of old models, which loaders read only where there is no asset_file_def
 
 
-def bake(version_path: Path, declared: Pipeline, folder: Path, out: Path, tags: tuple[str, ...] = ("serve",)) -> None:
+def bake(
+    version_path: Path,
+    declared: Pipeline,
+    folder: Path,
+    out: Path,
+    tags: tuple[str, ...] = ("serve",),
+    *,
+    allow_unsafe_ops: bool = False,
+) -> None:
     """Writes ``out``, a version folder: the model of ``version_path``, its signatures wrapped by the pipeline.
 
     Variables and assets are copied as they are; vocabularies become assets beside them. TensorFlow 2's object graph is
@@ -31,15 +39,18 @@ def bake(version_path: Path, declared: Pipeline, folder: Path, out: Path, tags: 
         folder: where the files are that steps name.
         out: must not exist.
         tags: the meta graph's.
+        allow_unsafe_ops: bake models that do more than compute: see ``unsafe``.
 
     Raises:
         SetupError: ``out`` exists.
-        LoadFailed: the model cannot be loaded, or the pipeline does not fit it.
+        LoadFailed: the model does more than compute or cannot be loaded, or the pipeline does not fit it.
     """
     if out.exists():
         raise SetupError(f"{out} exists.", hint="Name a folder that does not exist: nothing is overwritten.")
     _check_bakeable(declared)
     exported = graph.read_meta_graph(version_path, tags)
+    if not allow_unsafe_ops:
+        unsafe.check(exported, version_path)
     ops.ensure_registered(meta_graph.op_names(exported), ())
     with tf.compat.v1.Session(graph=tf.Graph()) as session, session.graph.as_default():
         try:

@@ -18,7 +18,10 @@ def read_meta_graph(version_path: Path, tags: Sequence[str]) -> MetaGraph:
     try:
         saved_model = loader_impl.parse_saved_model(str(version_path))
     except Exception as error:
-        raise LoadFailed(f"{version_path} has no readable saved_model.pb: {error}") from error
+        raise LoadFailed(
+            f"{version_path} has no readable saved_model.pb: {str(error).rstrip('.')}.",
+            hint="If it is cut off or damaged, copy or export it again.",
+        ) from error
     if not saved_model.meta_graphs:
         raise LoadFailed(f"{version_path}/saved_model.pb holds no graph: the file is empty or cut off.")
     found = [tuple(sorted(each.meta_info_def.tags)) for each in saved_model.meta_graphs]

@@ -54,7 +54,10 @@ def _read(version_path: Path) -> SavedModel:
         else:
             text_format.Parse(text.read_bytes(), saved_model, allow_unknown_field=True)
     except (OSError, DecodeError, text_format.ParseError) as error:
-        raise LoadFailed(f"{version_path} has no readable saved_model.pb: {error}") from error
+        raise LoadFailed(
+            f"{version_path} has no readable saved_model.pb: {str(error).rstrip('.')}.",
+            hint="If it is cut off or damaged, copy or export it again.",
+        ) from error
     if not saved_model.meta_graphs:
         raise LoadFailed(f"{version_path}/saved_model.pb holds no graph: the file is empty or cut off.")
     return saved_model

@@ -12,7 +12,7 @@ import numpy as np
 
 from unstuck.core.signatures import Signature, Tensor, Tensors
 from unstuck.core.tracing import TableContents, Traceable, TracedGraph, TracedNode
-from unstuck.engines.tensorflow import graph, meta_graph, ops, stray_variables
+from unstuck.engines.tensorflow import graph, meta_graph, ops, stray_variables, unsafe
 from unstuck.engines.tensorflow.bake import rewrite
 from unstuck.engines.tensorflow.files import ASSETS, Files
 from unstuck.engines.tensorflow.inlining import inlined
@@ -38,14 +38,23 @@ _UNFETCHABLE = frozenset({"resource", "variant"})
 class TracedSavedModel(Traceable):
     """Owns a Session of its own; ``close`` it."""
 
-    def __init__(self, version_path: Path, tags: Sequence[str] = ("serve",), pipeline_file: Path | None = None) -> None:
+    def __init__(
+        self,
+        version_path: Path,
+        tags: Sequence[str] = ("serve",),
+        pipeline_file: Path | None = None,
+        *,
+        allow_unsafe_ops: bool = False,
+    ) -> None:
         """Loads the model as tensorflow_model_server does, by the V1 loader; with its pipeline, if it has one.
 
         Raises:
-            LoadFailed: TensorFlow cannot load it, or its pipeline does not fit it.
+            LoadFailed: it does more than compute, TensorFlow cannot load it, or its pipeline does not fit it.
         """
         self._path = version_path
         self._exported = graph.read_meta_graph(version_path, tags)
+        if not allow_unsafe_ops:
+            unsafe.check(self._exported, version_path)
         self._signatures = meta_graph.signatures_of(self._exported)
         ops.ensure_registered(meta_graph.op_names(self._exported), ())
         self._session = tf.compat.v1.Session(graph=tf.Graph())

@@ -102,7 +102,7 @@ def unsafe_nodes(meta_graph: MetaGraph) -> list[UnsafeNode]:
 
 
 def check(meta_graph: MetaGraph, path: Path) -> None:
-    """Raises LoadFailed: serving the model in ``path`` runs unsafe nodes."""
+    """Raises LoadFailed: serving the model in ``path``, or only loading it, runs unsafe nodes."""
     found = unsafe_nodes(meta_graph)
     if not found:
         return
@@ -111,8 +111,8 @@ def check(meta_graph: MetaGraph, path: Path) -> None:
     raise LoadFailed(
         f"{path} does more than compute: {first.op} (node {first.name!r}) {first.why}, and is run by {first.run_by}."
         f"{besides}",
-        hint="Export it without that; or, if you trust whoever made the model as much as the server's own program, "
-        "serve it with --allow_unsafe_ops.",
+        hint="Export it without that; or, if you trust whoever made the model as much as the programs that you run, "
+        "give --allow_unsafe_ops.",
     )
 
 

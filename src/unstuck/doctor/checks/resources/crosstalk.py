@@ -36,7 +36,7 @@ MOSTLY = 0.6
 def crosstalk(probe: ConcurrencyProbe, repeated: RepeatProbe | None) -> Iterator[Outcome]:
     worst = max(probe.rounds, key=lambda each: each.others)
     if probe.requests < DISTINCT:
-        yield NotTested(f"only {probe.requests} of the requests get different answers: too few to tell them by")
+        yield NotTested(f"too few requests ({probe.requests}) get answers of their own, to tell them by")
     elif worst.others < FEW or worst.swapped_with < 2 or worst.others < MOSTLY * worst.wrong:
         yield RuledOut(
             f"In {probe.calls} simultaneous calls, no answer was another request's.",
