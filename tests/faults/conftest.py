@@ -9,7 +9,7 @@ import pytest
 from unstuck.testing import faulty_models
 from unstuck.testing import models as exports
 
-pytest.register_assert_rewrite("grpc_client", "served_workers", "traffic")
+pytest.register_assert_rewrite("grpc_client", "hostile", "limited_server", "served_workers", "traffic")
 
 
 @pytest.fixture(scope="session")

@@ -10,15 +10,12 @@ from typing import Any
 
 import httpx
 import pytest
+from harmful import COMPUTES, COMPUTES_S, CRASHES, EATS_MEMORY, HANGS, export
+from limited import in_cgroup
+from served_workers import NOTICED_S, TIMEOUT_S, Traffic, Workers, get, until_ended
 
 from unstuck import Client
 from unstuck.client import Unreachable
-
-pytest.register_assert_rewrite("served_workers")
-
-from harmful import COMPUTES, COMPUTES_S, CRASHES, EATS_MEMORY, HANGS, export  # noqa: E402
-from limited import in_cgroup  # noqa: E402
-from served_workers import NOTICED_S, TIMEOUT_S, Traffic, Workers, get, until_ended  # noqa: E402
 
 MIB = 1 << 20
 CPUS = 0.2

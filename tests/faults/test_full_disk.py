@@ -15,16 +15,13 @@ from typing import Any
 import fsspec
 import httpx
 import pytest
+from traffic import TIMEOUT_S, until
 
-pytest.register_assert_rewrite("traffic")
-
-from traffic import TIMEOUT_S, until  # noqa: E402
-
-from unstuck.choosing import cache as conversions  # noqa: E402
-from unstuck.choosing import conversion  # noqa: E402
-from unstuck.data.tfrecord import records  # noqa: E402
-from unstuck.proto.wire.prediction_log_pb2 import PredictionLog  # noqa: E402
-from unstuck.testing import onnx_models  # noqa: E402
+from unstuck.choosing import cache as conversions
+from unstuck.choosing import conversion
+from unstuck.data.tfrecord import records
+from unstuck.proto.wire.prediction_log_pb2 import PredictionLog
+from unstuck.testing import onnx_models
 
 MIB = 1 << 20
 CONFIG = """

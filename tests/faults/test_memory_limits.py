@@ -10,12 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-pytest.register_assert_rewrite("traffic")
-
-from limited import RlimitGroup, in_cgroup  # noqa: E402
-from limited_server import served  # noqa: E402
-from traffic import export, until  # noqa: E402
+from limited import RlimitGroup, in_cgroup
+from limited_server import served
+from traffic import export, until
 
 MEBIBYTE = 1 << 20
 X = 3.0

@@ -14,16 +14,12 @@ from typing import Any
 
 import grpc
 import numpy as np
-import pytest
+from limited import Group, in_cgroup
+from limited_server import TIMEOUT_S, Served, served
+from traffic import PREDICT, until
 
-pytest.register_assert_rewrite("limited_server", "traffic")
-
-from limited import Group, in_cgroup  # noqa: E402
-from limited_server import TIMEOUT_S, Served, served  # noqa: E402
-from traffic import PREDICT, until  # noqa: E402
-
-from unstuck.proto.tensors import fill  # noqa: E402
-from unstuck.proto.wire.predict_pb2 import PredictRequest, PredictResponse  # noqa: E402
+from unstuck.proto.tensors import fill
+from unstuck.proto.wire.predict_pb2 import PredictRequest, PredictResponse
 
 MEBIBYTE = 1 << 20
 LIMIT = 700 * MEBIBYTE

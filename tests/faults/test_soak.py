@@ -18,10 +18,7 @@ from typing import Any
 import grpc
 import httpx
 import pytest
-
-pytest.register_assert_rewrite("traffic")
-
-from traffic import MODEL, PREDICT, TIMEOUT_S, Traffic, export, remove, rss_bytes, until  # noqa: E402
+from traffic import MODEL, PREDICT, TIMEOUT_S, Traffic, export, remove, rss_bytes, until
 
 SOAK_S = float(os.environ.get("UNSTUCK_SOAK_S", "600"))
 FIRST_S = 60.0

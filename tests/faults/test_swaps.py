@@ -13,12 +13,9 @@ from typing import Any
 import grpc
 import httpx
 import pytest
+from traffic import MODEL, TIMEOUT_S, Traffic, export, remove, rss_bytes, status, until
 
-pytest.register_assert_rewrite("traffic")
-
-from traffic import MODEL, TIMEOUT_S, Traffic, export, remove, rss_bytes, status, until  # noqa: E402
-
-from unstuck.proto.wire.management_pb2 import ReloadConfigRequest, ReloadConfigResponse  # noqa: E402
+from unstuck.proto.wire.management_pb2 import ReloadConfigRequest, ReloadConfigResponse
 
 RELOAD = "/tensorflow.serving.ModelService/HandleReloadConfigRequest"
 SERVE = [sys.executable, "-m", "unstuck", "serve"]

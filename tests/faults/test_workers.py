@@ -15,14 +15,11 @@ import grpc
 import httpx
 import pytest
 from google.protobuf import text_format
+from served_workers import NOTICED_S, TIMEOUT_S, Traffic, Workers, get, until_ended
 from tensorflow_serving.apis.model_management_pb2 import ReloadConfigRequest
 from tensorflow_serving.apis.model_service_pb2_grpc import ModelServiceStub
 
 from unstuck.testing import faulty_models, models, onnx_models
-
-pytest.register_assert_rewrite("served_workers")
-
-from served_workers import NOTICED_S, TIMEOUT_S, Traffic, Workers, get, until_ended  # noqa: E402
 
 Serve = Callable[..., Workers]
 
