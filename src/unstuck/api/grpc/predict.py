@@ -11,10 +11,11 @@ from unstuck.api.grpc.service import PREDICT, Answer, GrpcService
 from unstuck.batching.batches import Batches
 from unstuck.batching.fair import FairThreads
 from unstuck.core.observers import AnsweredCalls, Headers, Ran
-from unstuck.errors import UnstuckError
+from unstuck.errors import Overloaded, UnstuckError
 from unstuck.guard.access import Grant
 from unstuck.guard.admission import Admission
 from unstuck.guard.gates import Gate
+from unstuck.guard.refusals import Refusals, on_thread
 from unstuck.inference.placement import GroupSizes, Placement
 from unstuck.inference.predict import PreparedCall
 from unstuck.inference.together import answer_together, merge_key
@@ -109,6 +110,7 @@ class PredictBatches:
         self._placement = placement or Placement()
         self._admission = admission or Admission()
         self._sizes = GroupSizes()
+        self._refusals: Refusals[tuple[PendingCall, Overloaded]] = Refusals(self._refuse, on_thread)
 
     def answer(self, rpcs: Sequence[PendingCall]) -> None:
         """Replies to each, now or later from a worker thread."""
@@ -187,9 +189,15 @@ class PredictBatches:
 
     def _lets_in(self, rpc: PendingCall, gate: Gate) -> bool:
         refused = gate.refusal(rpc.left_s)
-        if refused is not None:
+        if isinstance(refused, Overloaded):
+            self._refusals.add((rpc, refused))
+        elif refused is not None:
             self._end(rpc, refused)
         return refused is None
+
+    def _refuse(self, refused: tuple[PendingCall, Overloaded]) -> None:
+        rpc, why = refused
+        self._end(rpc, why)
 
     def _lets_wait(self, rpc: PendingCall, gate: Gate) -> bool:
         refused = gate.refusal(rpc.left_s) or self._admission.refusal_of_bytes(gate, len(rpc.payload))

@@ -22,12 +22,13 @@ from unstuck.codecs import json_examples, model_json
 from unstuck.core.models import ModelSpec, VersionStatus
 from unstuck.core.observers import AnsweredCalls, CallObserver, Method, NobodyWatches, OtherCall
 from unstuck.core.servables import Models
-from unstuck.errors import BodyTooSlow, NotFound, UnstuckError, shortened
+from unstuck.errors import BodyTooSlow, NotFound, Overloaded, UnstuckError, shortened
 from unstuck.guard.access import ALL_MODELS, Access, Right
 from unstuck.guard.admission import Admission, Held
 from unstuck.guard.deadlines import seconds_given
 from unstuck.guard.gates import Gate
 from unstuck.guard.inflation import DEFAULT_MAX_TIMES
+from unstuck.guard.refusals import Refusals
 from unstuck.inference.examples import Classes, classify, regress
 from unstuck.inference.placement import Placement
 from unstuck.inference.predict import errors_about, notices
@@ -150,6 +151,7 @@ class RestApp:
         self._admission = admission or Admission()
         self._routes: dict[tuple[str, str], tuple[Route, Gate]] = {}
         self._health_pages: dict[str, Page] = {"/healthz": self._alive, "/readyz": self._readiness}
+        self._refusals = Refusals(self._refuse, _later)
         self._pages = dict(pages or {})
         self._others = 0  # in flight that are behind no gate
         self.draining = False
@@ -208,12 +210,19 @@ class RestApp:
         call = Call(spec, body, headers, arrived_ns, partial(self._reply, exchange), gate)
         if gate.is_watchful or gate.entered - gate.left >= gate.limit:
             refused = gate.refusal(seconds_given(headers, self._options.timeout_s))
+            if isinstance(refused, Overloaded):
+                self._refusals.add((exchange, call, refused))
+                return
             if refused is not None:
-                self._write(exchange, self._reporter.failed(_other(call), refused))
+                self._refuse((exchange, call, refused))
                 return
         gate.entered += 1  # written out, no calls: this is every call's way
         gate.bytes += len(body)
         self._calls.begin(call)
+
+    def _refuse(self, refused: tuple[Exchange, Call, UnstuckError]) -> None:
+        exchange, call, why = refused
+        self._write(exchange, self._reporter.failed(_other(call), why))
 
     def _reply(self, exchange: Exchange, call: Call, outcome: Response | BaseException) -> None:
         headers = call.headers
@@ -379,6 +388,10 @@ def _made(page: Page, scope: Scope) -> Response:
     except Exception as error:  # noqa: BLE001 - the last seam: no request may go unanswered
         return messages.of_failure(error)
     return messages.deflate(response) if messages.wants_gzip(scope.headers, response) else response
+
+
+def _later(seconds: float, tell: Callable[[], None]) -> None:
+    asyncio.get_running_loop().call_later(seconds, tell)
 
 
 def _other(call: Call) -> OtherCall:
