@@ -175,7 +175,10 @@ def refuses(url: str) -> bool:
     return False
 
 
-@pytest.mark.parametrize("signals", [[signal.SIGTERM], [signal.SIGINT], [signal.SIGINT, signal.SIGTERM]], ids=repr)
+BOTH = pytest.param([signal.SIGINT, signal.SIGTERM], marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize("signals", [[signal.SIGTERM], [signal.SIGINT], BOTH], ids=repr)
 def test_a_signal_lets_running_requests_finish(run, model, signals):
     """Two signals at once are one request to stop: a terminal's Ctrl-C that a wrapper sends on."""
     process = run(model("slow", busy_s=SLOW_S)).until_prints("Ready.")

@@ -60,7 +60,7 @@ def test_op_library_loads_a_shared_object_instead(word_counter: Path) -> None:
         assert predict(url, ["a b", "c"]) == [2, 1]
 
 
-@pytest.mark.parametrize("library", ["no_such_module", "/no/such/library.so"])
+@pytest.mark.parametrize("library", ["no_such_module", pytest.param("/no/such/library.so", marks=pytest.mark.slow)])
 def test_an_op_library_that_cannot_be_loaded_is_named(word_counter: Path, library: str) -> None:
     command = [sys.executable, "-c", WITHOUT_TEXT, "serve", str(word_counter), f"--op_library={library}"]
     ended = subprocess.run(

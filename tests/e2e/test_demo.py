@@ -43,7 +43,7 @@ def test_demo_shows_different_predictions_beside_the_twins() -> None:
         assert f"\n{example.twin}, with its pipeline:\n" in done.stdout
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_keep_running_serves_until_interrupted(number: signal.Signals) -> None:
     with subprocess.Popen(
         [*DEMO, "--keep-running", "--rest_api_port=auto", "--port=0"],
