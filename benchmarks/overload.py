@@ -24,8 +24,11 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
+
+from unstuck.testing.background import Background
 
 TIMES = 10
 CALLERS = (8, 32, 64)
@@ -166,7 +169,7 @@ def measure(target: str, *flags: str, seconds: float) -> Load:
     )
 
 
-class Checker:
+class Checker(Background):
     """Checks answers one by one while others make the load, and how fast the server tells of its health.
 
     Attributes:
@@ -178,23 +181,11 @@ class Checker:
         self.outcomes: Counter[str] = Counter()
         self.health_s: list[float] = []
         self._host = urlsplit(rest).netloc
-        self._done = threading.Event()
-        work = (self._predict, self._predict, self._health)
-        self._threads = [threading.Thread(target=each, args=(n,), daemon=True) for n, each in enumerate(work)]
+        super().__init__(partial(self._predict, 0), partial(self._predict, 1), self._health)
 
     @property
     def wrong(self) -> dict[str, int]:
         return {what: count for what, count in self.outcomes.items() if what not in ("right", "refused")}
-
-    def __enter__(self) -> "Checker":
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._done.set()
-        for thread in self._threads:
-            thread.join(TIMEOUT_S)
 
     def __str__(self) -> str:
         longest_ms = max(self.health_s, default=0) * 1000
@@ -205,7 +196,7 @@ class Checker:
     def _predict(self, number: int) -> None:
         x = float(number)
         with closing(http.client.HTTPConnection(self._host, timeout=TIMEOUT_S)) as connection:
-            while not self._done.is_set():
+            while not self.done.is_set():
                 x += 2
                 try:
                     self.outcomes[_checked(connection, x)] += 1
@@ -213,9 +204,9 @@ class Checker:
                     self.outcomes[f"broken: {error!r}"] += 1
                     connection.close()
 
-    def _health(self, _: int) -> None:
+    def _health(self) -> None:
         with closing(http.client.HTTPConnection(self._host, timeout=TIMEOUT_S)) as connection:
-            while not self._done.wait(0.2):
+            while not self.done.wait(0.2):
                 for path in ("/healthz", "/readyz"):
                     began = time.perf_counter()
                     connection.request("GET", path)

@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from traffic import rss_bytes, until
 from fuzz.decoders import DECODERS
 from unstuck.proto.tensors import fill
 from unstuck.proto.wire.predict_pb2 import PredictRequest, PredictResponse
+from unstuck.testing.background import Background
 
 TIMEOUT_S = 60
 PREDICT = "/tensorflow.serving.PredictionService/Predict"
@@ -215,21 +217,15 @@ def random_bodies(seed: int, count: int) -> Iterator[tuple[bytes, dict[str, str]
         yield bytes(body), headers
 
 
-class Neighbours:
+class Neighbours(Background):
     """Two clients that mind their own business, from ``with`` to its end: all are answered, and right."""
 
     def __init__(self, victim: Victim) -> None:
         self.victim, self.answered, self.failures = victim, 0, []
-        self._done = threading.Event()
-
-    def __enter__(self) -> "Neighbours":
-        self._threads = [threading.Thread(target=self._work, args=(each,)) for each in range(2)]
-        for thread in self._threads:
-            thread.start()
-        return self
+        super().__init__(partial(self._work, 0), partial(self._work, 1))
 
     def _work(self, number: int) -> None:
-        while not self._done.is_set():
+        while not self.done.is_set():
             try:
                 self.victim.check(float(self.answered + number))
                 self.answered += 1
@@ -238,8 +234,6 @@ class Neighbours:
             time.sleep(0.01)
 
     def __exit__(self, *_: object) -> None:
-        self._done.set()
-        for thread in self._threads:
-            thread.join(TIMEOUT_S)
+        super().__exit__()
         assert not self.failures, self.failures[:3]
         assert self.answered

@@ -4,10 +4,10 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import httpx
 from traffic import until
 
 from unstuck import Client
+from unstuck.testing.background import Background
 
 TIMEOUT_S = 90
 NOTICED_S = 2.0
@@ -87,30 +88,19 @@ class Workers:
         return self.process.wait(TIMEOUT_S)
 
 
-class Traffic:
+class Traffic(Background):
     """Clients of ours that call all the time, in a block; ``outcomes`` counts right answers, wrong ones and errors."""
 
     def __init__(self, workers: Workers) -> None:
         addresses = [workers.url, workers.url, workers.url, f"grpc://{workers.address}", f"grpc://{workers.address}"]
         self.outcomes: Counter[str] = Counter()
         self.longest_s = 0.0
-        self._done = threading.Event()
-        self._threads = [threading.Thread(target=self._call, args=[address], daemon=True) for address in addresses]
-
-    def __enter__(self) -> "Traffic":
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._done.set()
-        for thread in self._threads:
-            thread.join(TIMEOUT_S)
+        super().__init__(*(partial(self._call, address) for address in addresses))
 
     def _call(self, address: str) -> None:
         with Client(address, model="m", timeout_s=20) as client:
             x = 0.0
-            while not self._done.is_set():
+            while not self.done.is_set():
                 x, began = x + 1, time.monotonic()
                 try:
                     y = float(client.predict([[x]])["y"][0, 0])

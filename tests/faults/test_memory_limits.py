@@ -2,17 +2,18 @@
 
 import json
 import re
-import threading
 import urllib.error
 import urllib.request
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pytest
 from limited import RlimitGroup, in_cgroup
 from limited_server import served
 from traffic import export, until
+
+from unstuck.testing.background import Background
 
 MEBIBYTE = 1 << 20
 X = 3.0
@@ -48,7 +49,7 @@ def export_onnx(base: Path, version: int, weight_bytes: int) -> None:
     staged.rename(base / str(version))
 
 
-class Calls:
+class Calls(Background):
     """Calls all the time: which versions answered, and whatever was no right answer of a version."""
 
     def __init__(self, url: str, refusals: tuple[int, ...] = ()) -> None:
@@ -56,22 +57,20 @@ class Calls:
         self._url, self._refusals = f"{url}/v1/models/m:predict", refusals
         self.versions: list[int] = []
         self.wrong: list[Any] = []
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._call, daemon=True)
+        super().__init__(self._call)
 
-    def __enter__(self) -> "Calls":
-        self._thread.start()
+    def __enter__(self) -> Self:
+        super().__enter__()
         until(lambda: self.versions or self.wrong)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._done.set()
-        self._thread.join(TIMEOUT_S)
+        super().__exit__()
         assert self.wrong == []
 
     def _call(self) -> None:
         body = json.dumps({"instances": [X]}).encode()
-        while not self._done.wait(0.005):
+        while not self.done.wait(0.005):
             try:
                 with urllib.request.urlopen(self._url, body, timeout=TIMEOUT_S) as answer:
                     version = json.load(answer)["predictions"][0] - X / 2

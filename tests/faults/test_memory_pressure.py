@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import threading
 import urllib.error
 import urllib.request
 from collections import Counter
@@ -20,6 +19,7 @@ from traffic import PREDICT, until
 
 from unstuck.proto.tensors import fill
 from unstuck.proto.wire.predict_pb2 import PredictRequest, PredictResponse
+from unstuck.testing.background import Background
 
 MEBIBYTE = 1 << 20
 LIMIT = 700 * MEBIBYTE
@@ -144,30 +144,19 @@ class Caller:
         return outcome
 
 
-class Crowd:
+class Crowd(Background):
     """Clients with long calls, which they make again and again: more at a time than threads run."""
 
     def __init__(self, server: Served, size: int) -> None:
-        self._done = threading.Event()
         self._server = server
         self.outcomes: Counter[str] = Counter()
         self.broken: list[Exception] = []
-        self._threads = [threading.Thread(target=self._call, daemon=True) for _ in range(size)]
-
-    def __enter__(self) -> "Crowd":
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._done.set()
-        for thread in self._threads:
-            thread.join(TIMEOUT_S)
+        super().__init__(*[self._call] * size)
 
     def _call(self) -> None:
         try:
             with Caller(self._server) as caller:
-                while not self._done.wait(0.02):
+                while not self.done.wait(0.02):
                     self.outcomes[caller.over_rest(LONG)] += 1
         except Exception as error:  # noqa: BLE001 - it is what must not happen
             self.broken.append(error)

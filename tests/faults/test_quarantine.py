@@ -6,10 +6,10 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from traffic import TIMEOUT_S, until
 from unstuck.proto.tensors import fill
 from unstuck.proto.wire.predict_pb2 import PredictRequest, PredictResponse
 from unstuck.testing import faulty_models
+from unstuck.testing.background import Background
 
 PREDICT = "/tensorflow.serving.PredictionService/Predict"
 GOLDEN = "assets.extra/unstuck/golden.jsonl"
@@ -30,7 +31,7 @@ X = 3.0
 RIGHT = X / 2 + 2
 
 
-class Traffic:
+class Traffic(Background):
     """Threads that call ``m`` and ``other`` all the time, in a block.
 
     Attributes:
@@ -39,19 +40,9 @@ class Traffic:
 
     def __init__(self, url: str, address: str) -> None:
         self.heard: dict[str, list[tuple[float, float, Any]]] = {"m": [], "other": []}
-        self._url, self._address, self._done = httpx.URL(url), address, threading.Event()
+        self._url, self._address = httpx.URL(url), address
         work = [(self._rest, "m"), (self._rest, "m"), (self._grpc, "m"), (self._rest, "other"), (self._grpc, "other")]
-        self._threads = [threading.Thread(target=each, args=[name], daemon=True) for each, name in work]
-
-    def __enter__(self) -> "Traffic":
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._done.set()
-        for thread in self._threads:
-            thread.join(TIMEOUT_S)
+        super().__init__(*(partial(each, name) for each, name in work))
 
     def count(self, name: str, since: float = 0.0) -> Counter[Any]:
         """What calls that began after ``since`` were answered."""
@@ -96,7 +87,7 @@ class Traffic:
             self._repeat(name, call)
 
     def _repeat(self, name: str, call: Callable[[], Any]) -> None:
-        while not self._done.is_set():
+        while not self.done.is_set():
             began = time.monotonic()
             answer = call()
             self.heard[name].append((began, time.monotonic(), answer))

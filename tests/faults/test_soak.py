@@ -20,6 +20,8 @@ import httpx
 import pytest
 from traffic import MODEL, PREDICT, TIMEOUT_S, Traffic, export, remove, rss_bytes, until
 
+from unstuck.testing.background import Background
+
 SOAK_S = float(os.environ.get("UNSTUCK_SOAK_S", "600"))
 FIRST_S = 60.0
 SHARE = 0.7  # of its capacity
@@ -110,30 +112,21 @@ class Load:
         return [json.loads(each.read_text())["levels"][0] for each in files]
 
 
-class BadCalls:
+class BadCalls(Background):
     """Calls that are refused, all the time, in a block; ``unlike`` are those that were answered otherwise."""
 
     def __init__(self, server: Server) -> None:
         self.sent = 0
         self.unlike: Counter[str] = Counter()
         self._server = server
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._send_all, daemon=True)
-
-    def __enter__(self) -> "BadCalls":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._done.set()
-        self._thread.join(TIMEOUT_S)
+        super().__init__(self._send_all)
 
     def _send_all(self) -> None:
         with (
             httpx.Client(timeout=TIMEOUT_S, verify=False) as client,
             grpc.insecure_channel(self._server.address) as channel,
         ):
-            while not self._done.wait(0.05):
+            while not self.done.wait(0.05):
                 for method, path, body, expected in BAD:
                     answer = client.request(method, self._server.url + path, content=body)
                     self._count(answer.status_code == expected and "error" in answer.json(), f"{path}: {answer.text}")

@@ -48,10 +48,3 @@ class Refusals(Generic[Item]):
                 self._tell(each)
             except Exception:  # the others must hear of theirs
                 log.exception("A caller could not be told of a refusal")
-
-
-def on_thread(seconds: float, call: Callable[[], None]) -> None:
-    """A ``later`` for where there is no event loop."""
-    timer = threading.Timer(seconds, call)
-    timer.daemon = True
-    timer.start()

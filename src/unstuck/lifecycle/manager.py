@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from unstuck.core.models import ModelSpec, State, VersionStatus
 from unstuck.core.observers import VersionObserver
 from unstuck.core.servables import Loader, Models
+from unstuck.core.timers import call_later
 from unstuck.errors import Quarantined, UnknownLabel, UnstuckError
 from unstuck.lifecycle.harness import Accept, AvailableVersion, Harness, LoaderOf, may_pass, told
 from unstuck.lifecycle.labels import Labels, check_labels
@@ -310,9 +311,7 @@ class Manager(Models):
             log.warning(
                 "%s Trying again in %g s (%d of %d).", harness.error, wait_s, harness.attempts, options.load_retries
             )
-            harness.retry = threading.Timer(wait_s, self._retry, [harness])
-            harness.retry.daemon = True
-            harness.retry.start()
+            harness.retry = call_later(wait_s, self._retry, harness)
 
     def _retry(self, harness: Harness) -> None:
         """On a timer's thread, without the lock."""

@@ -17,6 +17,7 @@ from unstuck.core.models import State, VersionStatus
 from unstuck.core.observers import VersionObserver
 from unstuck.core.servables import Servable
 from unstuck.core.signatures import Signature
+from unstuck.core.timers import call_later
 from unstuck.errors import LoadFailed, NotReady, Quarantined
 from unstuck.guard.guarded import GuardedServable, Known, Watching
 from unstuck.guard.quarantine import Failure, Reloads
@@ -179,9 +180,7 @@ class Quarantines(Watching, VersionObserver, FamilySource):
             return
         wait_s = case.reloads.wait_s(0 if why.attempts else monotonic() - case.serves_since_s)
         log.info("Model %r version %d is loaded again %s.", *key, f"in {wait_s:g} s" if wait_s else "at once")
-        case.timer = threading.Timer(wait_s, self.manager.load_again, key)
-        case.timer.daemon = True
-        case.timer.start()
+        case.timer = call_later(wait_s, self.manager.load_again, *key)
 
     # What is suspected, and checked.
 
@@ -232,9 +231,7 @@ class Quarantines(Watching, VersionObserver, FamilySource):
         elif guarded.suspicion.is_condemned_by(found[1]):
             self._condemn(guarded, *found)
         else:
-            again = threading.Timer(AGAIN_S, self._submit, [partial(self._check, is_canary=is_canary), guarded, known])
-            again.daemon = True
-            again.start()
+            call_later(AGAIN_S, self._submit, partial(self._check, is_canary=is_canary), guarded, known)
         self._copies[guarded].due_s = ended_s + max(self._interval_s, SHARE * took_s)
 
     def _count(self, guarded: GuardedServable, *, failed: bool) -> None:

@@ -2,7 +2,8 @@
 
 import threading
 
-from unstuck.guard.refusals import DELAY_S, Refusals, on_thread
+from unstuck.core.timers import call_later
+from unstuck.guard.refusals import DELAY_S, Refusals
 
 
 class Later:
@@ -57,7 +58,7 @@ def test_none_is_lost_or_told_twice_among_threads():
         if len(told) == 4 * 500:
             all_told.set()
 
-    refusals = Refusals(tell, lambda _, call: on_thread(0.0005, call))
+    refusals = Refusals(tell, lambda _, call: call_later(0.0005, call))
 
     def refuse(start):
         for number in range(start, start + 500):

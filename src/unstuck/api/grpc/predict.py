@@ -11,11 +11,12 @@ from unstuck.api.grpc.service import PREDICT, Answer, GrpcService
 from unstuck.batching.batches import Batches
 from unstuck.batching.fair import FairThreads
 from unstuck.core.observers import AnsweredCalls, Headers, Ran
+from unstuck.core.timers import call_later
 from unstuck.errors import Overloaded, UnstuckError
 from unstuck.guard.access import Grant
 from unstuck.guard.admission import Admission
 from unstuck.guard.gates import Gate
-from unstuck.guard.refusals import Refusals, on_thread
+from unstuck.guard.refusals import Refusals
 from unstuck.inference.placement import GroupSizes, Placement
 from unstuck.inference.predict import PreparedCall
 from unstuck.inference.together import answer_together, merge_key
@@ -110,7 +111,7 @@ class PredictBatches:
         self._placement = placement or Placement()
         self._admission = admission or Admission()
         self._sizes = GroupSizes()
-        self._refusals: Refusals[tuple[PendingCall, Overloaded]] = Refusals(self._refuse, on_thread)
+        self._refusals: Refusals[tuple[PendingCall, Overloaded]] = Refusals(self._refuse, call_later)
 
     def answer(self, rpcs: Sequence[PendingCall]) -> None:
         """Replies to each, now or later from a worker thread."""

@@ -210,11 +210,9 @@ class RestApp:
         call = Call(spec, body, headers, arrived_ns, partial(self._reply, exchange), gate)
         if gate.is_watchful or gate.entered - gate.left >= gate.limit:
             refused = gate.refusal(seconds_given(headers, self._options.timeout_s))
-            if isinstance(refused, Overloaded):
-                self._refusals.add((exchange, call, refused))
-                return
             if refused is not None:
-                self._refuse((exchange, call, refused))
+                tell = self._refusals.add if isinstance(refused, Overloaded) else self._refuse
+                tell((exchange, call, refused))
                 return
         gate.entered += 1  # written out, no calls: this is every call's way
         gate.bytes += len(body)

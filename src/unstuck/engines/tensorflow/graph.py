@@ -6,6 +6,7 @@ from typing import Any
 
 from unstuck.engines.tensorflow.meta_graph import MetaGraph, Reach
 from unstuck.engines.tensorflow.runtime import loader_impl, op_def_registry
+from unstuck.engines.tensorflow.unreadable import unreadable, without_graph
 from unstuck.errors import LoadFailed, did_you_mean
 
 
@@ -18,12 +19,9 @@ def read_meta_graph(version_path: Path, tags: Sequence[str]) -> MetaGraph:
     try:
         saved_model = loader_impl.parse_saved_model(str(version_path))
     except Exception as error:
-        raise LoadFailed(
-            f"{version_path} has no readable saved_model.pb: {str(error).rstrip('.')}.",
-            hint="If it is cut off or damaged, copy or export it again.",
-        ) from error
+        raise unreadable(version_path, error) from error
     if not saved_model.meta_graphs:
-        raise LoadFailed(f"{version_path}/saved_model.pb holds no graph: the file is empty or cut off.")
+        raise without_graph(version_path)
     found = [tuple(sorted(each.meta_info_def.tags)) for each in saved_model.meta_graphs]
     for meta_graph, its_tags in zip(saved_model.meta_graphs, found, strict=True):
         if its_tags == tuple(sorted(tags)):

@@ -12,6 +12,7 @@ from unstuck.core.inspection import Asset, Inspection, OpCount
 from unstuck.engines.tensorflow.meta_graph import Reach, all_nodes, signatures_of
 from unstuck.engines.tensorflow.preprocessing import steps
 from unstuck.engines.tensorflow.tables import tables
+from unstuck.engines.tensorflow.unreadable import unreadable, without_graph
 from unstuck.engines.tensorflow.unsafe import INIT_SIGNATURE, UNSAFE, unsafe_nodes
 from unstuck.errors import LoadFailed
 from unstuck.proto.wire.saved_model_pb2 import MetaGraphDef, SavedModel
@@ -54,12 +55,9 @@ def _read(version_path: Path) -> SavedModel:
         else:
             text_format.Parse(text.read_bytes(), saved_model, allow_unknown_field=True)
     except (OSError, DecodeError, text_format.ParseError) as error:
-        raise LoadFailed(
-            f"{version_path} has no readable saved_model.pb: {str(error).rstrip('.')}.",
-            hint="If it is cut off or damaged, copy or export it again.",
-        ) from error
+        raise unreadable(version_path, error) from error
     if not saved_model.meta_graphs:
-        raise LoadFailed(f"{version_path}/saved_model.pb holds no graph: the file is empty or cut off.")
+        raise without_graph(version_path)
     return saved_model
 
 

@@ -16,7 +16,7 @@ class Guarded(Calls):
     """Calls through a gate."""
 
     def __init__(self, monkeypatch, *, bounds=None, **options):
-        monkeypatch.setattr("unstuck.api.grpc.predict.on_thread", lambda _, tell: tell())
+        monkeypatch.setattr("unstuck.api.grpc.predict.call_later", lambda _, tell: tell())
         super().__init__(monkeypatch, **options)
         self.admission = self.batches._admission = Admission(bounds or Bounds())
         self.gate = self.admission.gate("m")
