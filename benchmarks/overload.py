@@ -21,9 +21,9 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -74,22 +74,27 @@ def main() -> None:
         model = export(Path(folder))
         for api in options.api or ("REST", "gRPC"):
             with serving(model) as server, Checker(server.rest) as checker:
-                kept = goodput(server, api, options.seconds, options.rounds)
+                kept = goodput(server, api, checker, options.seconds, options.rounds)
             print(checker, flush=True)
             reached &= kept >= LEAST_GOODPUT and not checker.wrong
     sys.exit(not reached)
 
 
-def goodput(server: Server, api: str, seconds: float, rounds: int) -> float:
-    """Prints what is measured; returns the share of the peak that is answered under overload, the median of rounds."""
+def goodput(server: Server, api: str, checker: "Checker", seconds: float, rounds: int) -> float:
+    """Prints what is measured; returns the share of the peak that is answered under overload, the median of rounds.
+
+    What the checker gets counts as well, of the peak and of what is kept: it is one caller of some ten there, and one
+    of hundreds here.
+    """
     target, shares = server.target(api), []
     measure(target, "--concurrency=8", seconds=3)  # so that the server learns how long calls take
     for number in range(rounds):
         peaks = [
-            measure(target, f"--concurrency={callers}", seconds=min(seconds / 2, MOST_PEAK_S)) for callers in CALLERS
+            checker.beside(measure, target, f"--concurrency={callers}", seconds=min(seconds / 2, MOST_PEAK_S))
+            for callers in CALLERS
         ]
         peak = max(each.answered for each in peaks)
-        load = measure(target, f"--rate={TIMES * peak:.0f}", "--connections=4096", seconds=seconds)
+        load = checker.beside(measure, target, f"--rate={TIMES * peak:.0f}", "--connections=4096", seconds=seconds)
         shares.append(load.answered / peak)
         print(f"{api} round {number + 1}: peak {peak:.1f} answers/s ({_listed(peaks)} at {CALLERS} callers); "
               f"offered {load.offered:.0f}/s, answered {load.answered:.1f}/s, {shares[-1]:.0%} of it, "
@@ -179,6 +184,7 @@ class Checker(Background):
 
     def __init__(self, rest: str) -> None:
         self.outcomes: Counter[str] = Counter()
+        self._right_at: list[float] = []
         self.health_s: list[float] = []
         self._host = urlsplit(rest).netloc
         super().__init__(partial(self._predict, 0), partial(self._predict, 1), self._health)
@@ -193,13 +199,27 @@ class Checker(Background):
             f"Checked: {dict(self.outcomes)}; health was told {len(self.health_s)} times, within {longest_ms:.0f} ms."
         )
 
+    def beside(self, measure: Callable[..., Load], *what: str, seconds: float) -> Load:
+        """What ``measure`` counts, and beside it what was answered here in the same time.
+
+        That time is taken to end a second before ``measure`` does, as the last answers of its load come late, and its
+        load begins a second before it counts.
+        """
+        load = measure(*what, seconds=seconds)
+        end = time.perf_counter() - 1
+        here = sum(end - seconds <= each < end for each in self._right_at) / seconds
+        return replace(load, answered=load.answered + here)
+
     def _predict(self, number: int) -> None:
         x = float(number)
         with closing(http.client.HTTPConnection(self._host, timeout=TIMEOUT_S)) as connection:
             while not self.done.is_set():
                 x += 2
                 try:
-                    self.outcomes[_checked(connection, x)] += 1
+                    outcome = _checked(connection, x)
+                    self.outcomes[outcome] += 1
+                    if outcome == "right":
+                        self._right_at.append(time.perf_counter())
                 except (OSError, http.client.HTTPException) as error:
                     self.outcomes[f"broken: {error!r}"] += 1
                     connection.close()

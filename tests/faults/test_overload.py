@@ -202,7 +202,7 @@ def test_requests_beyond_the_bound_are_refused(model):
 @pytest.mark.parametrize("api", ["REST", "gRPC"])
 def test_nine_tenths_of_the_peak_are_kept_for_a_minute_of_ten_times_the_capacity(model, api):
     with overload.serving(model) as server, overload.Checker(server.rest) as checker:
-        kept = overload.goodput(server, api, seconds=OVERLOAD_S, rounds=1)
+        kept = overload.goodput(server, api, checker, seconds=OVERLOAD_S, rounds=1)
         print(checker)
         assert kept >= overload.LEAST_GOODPUT
         assert not checker.wrong

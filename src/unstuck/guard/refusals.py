@@ -2,7 +2,7 @@
 
 While ten times as many calls come as can be answered, what a refusal costs is mostly that a thread wakes for it: the
 run that it interrupts finds the processor's caches cold. Told together, many cost that once; and who asks again as soon
-as it is refused does so less often.
+as it is refused does so less often. Over gRPC they are read together already (``api/grpc/native.py``).
 """
 
 import logging

@@ -16,6 +16,7 @@ from unstuck.api.grpc.predict import PendingCall, PredictBatches
 from unstuck.api.grpc.service import PREDICT, Answer, GrpcService
 from unstuck.api.grpc.status import failure, id_metadata, warning_metadata
 from unstuck.errors import Code
+from unstuck.guard.refusals import DELAY_S
 
 Event = tuple[Any, ...]  # kind, call id, method, payload, client; then metadata and more, where it is asked for
 
@@ -90,14 +91,17 @@ class NativeListener:
         while (events := self._front.recv_batch_details(BATCH)) is not None:
             self.batches += 1
             try:
-                self._answer(events)
+                took_all = self._answer(events)
             except Exception as error:  # this thread must go on, and no call may wait for ever
                 log.exception("A batch of calls failed")
                 for event in events:
                     self._reply(event[1], self._paths[event[2]], error, "")
+                took_all = True
             self.batches += 1
+            if not took_all:
+                time.sleep(DELAY_S)  # those that come meanwhile are told together
 
-    def _answer(self, events: Sequence[Event]) -> None:
+    def _answer(self, events: Sequence[Event]) -> bool:
         arrived_ns = time.perf_counter_ns()
         predicts: list[PendingCall] = []
         for kind, call_id, method, payload, peer, details in events:
@@ -120,7 +124,7 @@ class NativeListener:
                     predicts.append(call)
                 else:
                     self._calls.on_worker(call, self._service.call(path, payload, str(peer), metadata))
-        self._calls.answer(predicts)
+        return self._calls.answer(predicts)
 
     def _reply(self, call_id: int, path: str, outcome: Answer | BaseException, request_id: str) -> None:
         if call_id not in self._live:

@@ -11,12 +11,10 @@ from unstuck.api.grpc.service import PREDICT, Answer, GrpcService
 from unstuck.batching.batches import Batches
 from unstuck.batching.fair import FairThreads
 from unstuck.core.observers import AnsweredCalls, Headers, Ran
-from unstuck.core.timers import call_later
-from unstuck.errors import Overloaded, UnstuckError
+from unstuck.errors import UnstuckError
 from unstuck.guard.access import Grant
 from unstuck.guard.admission import Admission
 from unstuck.guard.gates import Gate
-from unstuck.guard.refusals import Refusals
 from unstuck.inference.placement import GroupSizes, Placement
 from unstuck.inference.predict import PreparedCall
 from unstuck.inference.together import answer_together, merge_key
@@ -111,14 +109,15 @@ class PredictBatches:
         self._placement = placement or Placement()
         self._admission = admission or Admission()
         self._sizes = GroupSizes()
-        self._refusals: Refusals[tuple[PendingCall, Overloaded]] = Refusals(self._refuse, call_later)
 
-    def answer(self, rpcs: Sequence[PendingCall]) -> None:
-        """Replies to each, now or later from a worker thread."""
+    def answer(self, rpcs: Sequence[PendingCall]) -> bool:
+        """Replies to each, now or later from a worker thread; returns False if the gates refused one."""
         if self._service.needs_keys:
             rpcs = [rpc for rpc in rpcs if self._is_known(rpc)]
+        took_all = True
         if self._admission.is_watchful:
-            rpcs = [rpc for rpc in rpcs if self._lets_in(rpc, self._gate_of(rpc))]
+            let_in = [rpc for rpc in rpcs if self._lets_in(rpc, self._gate_of(rpc))]
+            took_all, rpcs = len(let_in) == len(rpcs), let_in
         groups: dict[Hashable, list[tuple[PendingCall, PreparedCall]]] = {}
         for number, rpc in enumerate(rpcs):
             if len(rpc.payload) > INLINE_BYTES:
@@ -134,6 +133,7 @@ class PredictBatches:
             most = self._sizes.most(key)
             for start in range(0, len(group), most):
                 self._answer_group(key, group[start : start + most])
+        return took_all
 
     def _answer_group(self, key: Hashable, group: Group) -> None:
         if len(group) > 1 and self._answer_together(key, group):
@@ -190,15 +190,9 @@ class PredictBatches:
 
     def _lets_in(self, rpc: PendingCall, gate: Gate) -> bool:
         refused = gate.refusal(rpc.left_s)
-        if isinstance(refused, Overloaded):
-            self._refusals.add((rpc, refused))
-        elif refused is not None:
+        if refused is not None:
             self._end(rpc, refused)
         return refused is None
-
-    def _refuse(self, refused: tuple[PendingCall, Overloaded]) -> None:
-        rpc, why = refused
-        self._end(rpc, why)
 
     def _lets_wait(self, rpc: PendingCall, gate: Gate) -> bool:
         refused = gate.refusal(rpc.left_s) or self._admission.refusal_of_bytes(gate, len(rpc.payload))

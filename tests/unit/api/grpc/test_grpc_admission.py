@@ -16,7 +16,6 @@ class Guarded(Calls):
     """Calls through a gate."""
 
     def __init__(self, monkeypatch, *, bounds=None, **options):
-        monkeypatch.setattr("unstuck.api.grpc.predict.call_later", lambda _, tell: tell())
         super().__init__(monkeypatch, **options)
         self.admission = self.batches._admission = Admission(bounds or Bounds())
         self.gate = self.admission.gate("m")
@@ -40,6 +39,15 @@ def test_what_is_refused_is_not_decoded(monkeypatch):
     assert refused.retry_after_s == 1
     _, (other,) = made.call(rows(1.0, name="other"))
     assert not isinstance(other, Overloaded), "its gate is open; it is told that there is no such model"
+
+
+def test_whoever_hands_calls_over_is_told_whether_one_was_refused(monkeypatch):
+    made = Guarded(monkeypatch)
+    calls = [PendingCall(rows(1.0, name=name), lambda *_: None, lambda: True) for name in ("m", "other")]
+    assert made.batches.answer(calls)
+    made.refuse()
+    assert not made.batches.answer(calls)
+    assert made.batches.answer(calls[1:])
 
 
 def test_short_calls_are_let_in_uncounted_while_there_is_nothing_to_watch(monkeypatch):
