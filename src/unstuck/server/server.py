@@ -12,9 +12,10 @@ from unstuck.api.grpc.listener import GrpcAddresses, GrpcListener
 from unstuck.api.grpc.predict import PredictBatches
 from unstuck.api.grpc.service import Admin, GrpcService
 from unstuck.api.rest.admin import AdminCalls
-from unstuck.api.rest.app import Page, RestApp
+from unstuck.api.rest.app import RestApp
 from unstuck.api.rest.listener import RestListener
 from unstuck.api.rest.openapi import OPENAPI_PATH, openapi_page
+from unstuck.api.rest.own_pages import Page
 from unstuck.api.rest.pages import json_page, metrics_page
 from unstuck.api.rest.statusz import STATUS_PATH, Addresses, StatusPage
 from unstuck.batching.continuous import ContinuousBatches
@@ -309,7 +310,7 @@ class Server(VersionObserver):
         if self._config_file:
             self._config_file.stop()
         self._loop, self._stopped = None, True
-        self._rest.draining = True
+        self._rest.pages.draining = True
         stopping = [self._grpc.stop(self._config.drain_timeout_s)] if self._grpc else []
         if self._listener:
             stopping.append(self._listener.stop(self._config.drain_timeout_s))

@@ -7,6 +7,7 @@ import pytest
 
 from unstuck.doctor.evidence.feature_map import EndpointSensitivity, FeatureEffect, ModelWiring, Sensitivity
 from unstuck.doctor.evidence.replay import EndpointReplay, Explanation, GoldenAtEndpoint, GoldenReplay
+from unstuck.doctor.experiments.exchanging import turned
 from unstuck.doctor.experiments.feature_profile import apart_of
 from unstuck.doctor.experiments.tensor_profile import moved_axes
 
@@ -137,6 +138,29 @@ def test_pictures_lying_on_their_side_are_recognised():
     (found,) = moved_axes("image", pictures(40).transpose(0, 2, 1, 3), pictures(200))
     assert found.is_layout
     assert "[1, 0, 2]" in found.what
+
+
+def test_pictures_of_one_kind_are_not_rearranged_for_their_channels_levels():
+    """Training has green ones and blue ones, by half; the requests are blue."""
+    colours = np.array([[0.55, 0.75, 0.1], [0.45, 0.1, 0.6]])
+    trained = colours[np.arange(200) // 100][:, None, None] + RANDOM.normal(0, 0.02, (200, 8, 8, 3))
+    sent = colours[1] + RANDOM.normal(0, 0.02, (40, 8, 8, 3))
+    assert list(moved_axes("image", sent, trained)) == []
+
+
+def test_columns_that_begin_at_another_place_are_told_by_the_only_turn_that_fits():
+    flags = [(RANDOM.random((240, 1)) < share).astype(float) for share in (0.2, 0.5, 0.8)]
+    numbers = [RANDOM.normal(centre, 1, (240, 1)) for centre in (5, 40, -30)]
+    table = np.hstack([*numbers, *flags])
+    trained, sent = table[:200], np.roll(table[200:], 3, axis=1)
+
+    def turn(rows):
+        return turned(6, lambda one, other: apart_of(rows[:, one], trained[:, other]))
+
+    assert turn(sent) == {0: 3, 1: 4, 2: 5, 3: 0, 4: 1, 5: 2}
+    assert turn(table[200:]) == {}, "as in training"
+    assert turn(sent + 3) == {}, "no turn fits all"
+    assert turn(np.zeros((40, 6))) == {}
 
 
 @pytest.mark.parametrize("change", [lambda x: x, lambda x: 0.8 * x, lambda x: x + 0.1], ids=["same", "dark", "light"])

@@ -7,12 +7,11 @@ from functools import partial
 from time import perf_counter_ns
 from typing import Protocol, cast
 
-import orjson
-
 from unstuck.api.rest import messages
 from unstuck.api.rest.admin import PREFIX, AdminCalls, CallersScope
 from unstuck.api.rest.calls import Call, Parsed
 from unstuck.api.rest.messages import BodyFuture, BodyLimits, Exchange, HeaderLookup, Response
+from unstuck.api.rest.own_pages import OwnPages, Page, Readiness, Scope
 from unstuck.api.rest.paths import Action, Route, parse_among
 from unstuck.api.rest.predict import LOOP_BODY_BYTES, PredictCalls
 from unstuck.api.rest.reporting import Reporter
@@ -22,8 +21,8 @@ from unstuck.codecs import json_examples, model_json
 from unstuck.core.models import ModelSpec, VersionStatus
 from unstuck.core.observers import AnsweredCalls, CallObserver, Method, NobodyWatches, OtherCall
 from unstuck.core.servables import Models
-from unstuck.errors import BodyTooSlow, NotFound, Overloaded, UnstuckError, shortened
-from unstuck.guard.access import ALL_MODELS, Access, Right
+from unstuck.errors import BodyTooSlow, Overloaded, UnstuckError
+from unstuck.guard.access import Access, Right
 from unstuck.guard.admission import Admission, Held
 from unstuck.guard.deadlines import seconds_given
 from unstuck.guard.gates import Gate
@@ -62,31 +61,10 @@ _RIGHTS: dict[Action, Right] = {
 }
 
 
-class ServedModels(Models, Protocol):
+class ServedModels(Models, Readiness, Protocol):
     """The lookup, and what the status pages ask."""
 
     def status(self, name: str, version: int | None = None) -> list[VersionStatus]: ...
-
-    def statuses(self) -> dict[str, list[VersionStatus]]: ...
-
-    @property
-    def ready(self) -> bool: ...
-
-
-class Scope(Protocol):
-    """The part of RSGI's scope that is used here."""
-
-    @property
-    def method(self) -> str: ...
-
-    @property
-    def path(self) -> str: ...
-
-    @property
-    def headers(self) -> HeaderLookup: ...
-
-
-Page = Callable[[Scope], Response]  # a page of the server's own, for GET and HEAD
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,11 +128,9 @@ class RestApp:
         self._wants_headers = watching.wants_headers
         self._admission = admission or Admission()
         self._routes: dict[tuple[str, str], tuple[Route, Gate]] = {}
-        self._health_pages: dict[str, Page] = {"/healthz": self._alive, "/readyz": self._readiness}
         self._refusals = Refusals(self._refuse, _later)
-        self._pages = dict(pages or {})
+        self.pages = OwnPages(models, dict(pages or {}), self._access)
         self._others = 0  # in flight that are behind no gate
-        self.draining = False
         self.admin: AdminCalls | None = None
 
     @property
@@ -250,8 +226,8 @@ class RestApp:
         if self.admin is not None and scope.path.startswith(PREFIX):
             self._write(exchange, await self.admin.answer(cast("CallersScope", scope), exchange))
             return
-        if self._is_own(scope.path):
-            self._write(exchange, await self._own_page(scope))
+        if self.pages.has(scope.path):
+            self._write(exchange, await self.pages.answer(scope))
             return
         self._others += 1
         try:
@@ -341,52 +317,6 @@ class RestApp:
         model = self._models.find(spec)
         return Response(200, model_json.metadata(model.name, model.version, model.servable.signatures))
 
-    def _is_own(self, path: str) -> bool:
-        return path in self._pages or path[:4].lower() != "/v1/"
-
-    async def _own_page(self, scope: Scope) -> Response:
-        path = scope.path
-        if scope.method in ("GET", "HEAD"):
-            if path in self._health_pages:
-                return self._health_pages[path](scope)
-            if path in self._pages:
-                if (refused := self._refused_page(scope)) is not None:
-                    return messages.of_failure(refused)
-                return await asyncio.to_thread(_made, self._pages[path], scope)
-        there_is = ", ".join([*self._health_pages, *self._pages])
-        nothing = NotFound(
-            f"There is nothing at {scope.method} {shortened(path)}.",
-            hint=f"The API is under /v1/models/; besides: {there_is}.",
-        )
-        return messages.of_failure(nothing)
-
-    def _refused_page(self, scope: Scope) -> UnstuckError | None:
-        """Why a page that tells of all models is not shown; None where it is."""
-        try:
-            if self._access is not None:
-                self._access.check(scope.headers, "status", ALL_MODELS)
-        except UnstuckError as error:
-            return error
-        return None
-
-    def _alive(self, _: Scope) -> Response:
-        return Response(200, b'{"status":"alive"}')
-
-    def _readiness(self, scope: Scope) -> Response:
-        ready = self._models.ready and not self.draining
-        models = {name: _states(statuses) for name, statuses in self._models.statuses().items()}
-        state = "ready" if ready else "draining" if self.draining else "not ready"
-        said = {"status": state} if self._refused_page(scope) else {"status": state, "models": models}
-        return Response(200 if ready else 503, orjson.dumps(said))
-
-
-def _made(page: Page, scope: Scope) -> Response:
-    try:
-        response = page(scope)
-    except Exception as error:  # noqa: BLE001 - the last seam: no request may go unanswered
-        return messages.of_failure(error)
-    return messages.deflate(response) if messages.wants_gzip(scope.headers, response) else response
-
 
 def _later(seconds: float, tell: Callable[[], None]) -> None:
     asyncio.get_running_loop().call_later(seconds, tell)
@@ -402,9 +332,3 @@ def _preflight(headers: HeaderLookup) -> Response:
     if origin.startswith(("http://", "https://")):
         return Response(200, b"", [])
     return Response(400, b"", [])
-
-
-def _states(statuses: list[VersionStatus]) -> dict[str, str]:
-    return {
-        str(each.version): f"{each.state.name}: {each.error}" if each.error else each.state.name for each in statuses
-    }

@@ -10,9 +10,9 @@ from urllib.parse import quote
 
 import orjson
 
-from unstuck.api.rest.app import Scope
 from unstuck.api.rest.limits import limits_document
 from unstuck.api.rest.messages import Response
+from unstuck.api.rest.own_pages import Scope
 from unstuck.core.batching import BatchingParameters
 from unstuck.core.models import AllVersions, ModelConfig, Specific, VersionChoice, VersionStatus
 from unstuck.core.process import limits, resident_bytes

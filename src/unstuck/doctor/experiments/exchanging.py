@@ -1,6 +1,6 @@
 """Features in each other's place: which takes whose, and what the answers are once they are put in order."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from unstuck.doctor.evidence.base import NotRun
 from unstuck.doctor.experiments.endpoint_state import serving
@@ -39,6 +39,28 @@ def exchanged(candidates: Sequence[int], apart: Mapping[tuple[int, int], float])
         return {}
     fits_better = min(apart[at, at] for at in takes) >= BETTER * max(apart[at, takes[at]] for at in takes)
     return takes if fits_better else {}
+
+
+def turned(count: int, apart: Callable[[int, int], float]) -> dict[int, int]:
+    """As ``exchanged``, where all columns of one input begin at another place, as flags before numbers do.
+
+    All of them must fit then, and in no other turn: columns of few values, which fit many others, are told so, too.
+    """
+    as_is = max(apart(at, at) for at in range(count))
+    if as_is < BETTER * FIT:
+        return {}
+    fits: list[tuple[float, int]] = []
+    for places in range(1, count):
+        worst = 0.0
+        for at in range(count):
+            worst = max(worst, apart(at, (at + places) % count))
+            if worst > FIT:
+                break
+        else:
+            fits.append((worst, places))
+    if len(fits) != 1:
+        return {}
+    return {at: (at + fits[0][1]) % count for at in range(count)}
 
 
 def _fitting(one: int, others: Collection[int], apart: Mapping[tuple[int, int], float]) -> list[int]:

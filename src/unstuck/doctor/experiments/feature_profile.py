@@ -1,13 +1,14 @@
 """Compares each feature in the requests with the same, and with every other, feature in training."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from math import prod
 
 import numpy as np
 
 from unstuck.doctor.evidence.base import NotRun
 from unstuck.doctor.evidence.feature_profile import ColumnProfile, Copied, FeatureProfile, Moved
-from unstuck.doctor.experiments.exchanging import FIT, exchanged, put_right
+from unstuck.doctor.experiments.exchanging import FIT, exchanged, put_right, turned
 from unstuck.doctor.experiments.naming import names_of
 from unstuck.doctor.experiments.running import stack
 from unstuck.doctor.experiments.tensor_profile import moved_axes
@@ -20,6 +21,7 @@ MIN_ROWS = 10
 CHANCE = 1.95  # times sqrt(1/n + 1/m): what chance lets two samples of one distribution be apart, once in a thousand
 MISFIT = 1.25  # of what chance allows: another distribution
 MAX_PLACES = 64  # of a whole input
+MIN_TURNED = 4  # columns: of fewer, an exchange says as much
 MAX_VALUES = 10_000  # of a feature, that different ones are counted of
 MIN_KINDS = 5  # different values: flags of which two shift are often alike
 DEFAULTS = (0.0, -1.0)
@@ -50,8 +52,12 @@ def run(lab: Lab) -> FeatureProfile:
             continue
         copied += _copied(group.features, requests, training, apart)
         if takes := exchanged(_candidates(group.features, apart, training), apart):
-            moves = put_right(lab, group, takes, requests)
-            moved.append(_moved(group.features, takes, apart).model_copy(update={"moves": moves}))
+            found = _moved(group.features, takes, apart)
+        elif takes := _turned(group.features, requests, training):
+            found = _in_turn(group.features, takes, partial(_apart_at, group.features, requests, training))
+        else:
+            continue
+        moved.append(found.model_copy(update={"moves": put_right(lab, group, takes, requests)}))
     for alias in requests:
         moved += moved_axes(alias, requests[alias], training[alias])
     return FeatureProfile(
@@ -226,6 +232,34 @@ def _moved(features: Sequence[Feature], takes: Mapping[int, int], apart: Mapping
         apart=min(apart[at, at] for at in takes),
         apart_moved=max(apart[at, takes[at]] for at in takes),
         order=order if len(order) <= 64 else [],
+    )
+
+
+def _turned(
+    features: Sequence[Feature], requests: Mapping[str, Array], training: Mapping[str, Array]
+) -> dict[int, int]:
+    """By column of one input, the one in training whose values it holds, if all begin at another place."""
+    is_one = len({feature.input for feature in features}) == 1 and all(each.column is not None for each in features)
+    if not is_one or not MIN_TURNED <= len(features) <= MAX_PLACES:
+        return {}
+    return turned(len(features), partial(_apart_at, features, requests, training))
+
+
+def _apart_at(
+    features: Sequence[Feature], requests: Mapping[str, Array], training: Mapping[str, Array], one: int, other: int
+) -> float:
+    return _apart(features[one], features[other], requests, training)
+
+
+def _in_turn(features: Sequence[Feature], takes: Mapping[int, int], apart: Callable[[int, int], float]) -> Moved:
+    return Moved(
+        input=features[0].input,
+        features=[feature.name for feature in features],
+        what=f"the columns of {features[0].input} begin at another place: {features[0].name} holds the values of "
+        f"{features[takes[0]].name}, {features[1].name} those of {features[takes[1]].name}, and so on",
+        apart=max(apart(at, at) for at in takes),
+        apart_moved=max(apart(at, takes[at]) for at in takes),
+        order=list(takes.values()),
     )
 
 

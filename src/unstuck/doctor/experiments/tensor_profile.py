@@ -74,7 +74,11 @@ def _apart(one: Array, other: Array) -> float:
 
 
 def _pictures(alias: str, sent: Array, trained: Array) -> Moved | None:
-    """By the mean picture, place by place, in units of how much chance moves it."""
+    """By the mean picture, place by place.
+
+    Of an order that only exchanges channels, the picture within each of them must fit: a few channels' levels are like
+    training's in some order by chance, where the requests are of one kind of picture.
+    """
     if sent[0].size > MAX_ELEMENTS or len(sent) < 20:
         return None
     wanted, own = trained.mean(axis=0).ravel(), sent.mean(axis=0).ravel()
@@ -87,7 +91,11 @@ def _pictures(alias: str, sent: Array, trained: Array) -> Moved | None:
         order = list(each.order or ())
         undone = np.empty_like(own)
         undone[order] = own
-        fits.append((_alike(undone, wanted), each.what, order))
+        if _only_channels(order, sent.shape):
+            own_like, sure = (_alike_within(sent.shape[-1], *pair) for pair in ((undone, wanted), half))
+            fits.append((own_like if sure >= LIKE else 0.0, each.what, order))
+        else:
+            fits.append((_alike(undone, wanted), each.what, order))
     fits.sort(key=lambda each: -each[0])
     if not fits or fits[0][0] < LIKE or (len(fits) > 1 and fits[1][0] > fits[0][0] - 0.1):
         return None
@@ -101,6 +109,20 @@ def _pictures(alias: str, sent: Array, trained: Array) -> Moved | None:
         is_layout=True,
         order=order if len(order) <= 64 else [],
     )
+
+
+def _only_channels(order: list[int], shape: tuple[int, ...]) -> bool:
+    """Whether each place keeps its numbers: only the last axis is in another order."""
+    if len(shape) < 3:
+        return False
+    places = np.asarray(order).reshape(-1, shape[-1]) // shape[-1]
+    return bool((places == np.arange(len(places))[:, None]).all())
+
+
+def _alike_within(channels: int, one: Array, other: Array) -> float:
+    """As ``_alike``, whatever the channels' levels."""
+    first, second = (each.reshape(-1, channels) - each.reshape(-1, channels).mean(axis=0) for each in (one, other))
+    return _alike(first.ravel(), second.ravel())
 
 
 def _alike(one: Array, other: Array) -> float:
