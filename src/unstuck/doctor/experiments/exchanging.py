@@ -11,6 +11,8 @@ from unstuck.doctor.lab import Lab
 from unstuck.errors import UnstuckError
 
 FIT = 1.0  # of what chance lets two samples of one distribution be apart
+MISFIT = 1.25  # of the same: another distribution
+LEAST_MISFITS = 3  # columns that do not fit their own place, of those that begin at another
 BETTER = 2.0  # times, that the exchange must fit better
 ROWS = 12  # that the answers are asked for
 
@@ -46,8 +48,7 @@ def turned(count: int, apart: Callable[[int, int], float]) -> dict[int, int]:
 
     All of them must fit then, and in no other turn: columns of few values, which fit many others, are told so, too.
     """
-    as_is = max(apart(at, at) for at in range(count))
-    if as_is < BETTER * FIT:
+    if sum(apart(at, at) > MISFIT for at in range(count)) < LEAST_MISFITS:
         return {}
     fits: list[tuple[float, int]] = []
     for places in range(1, count):

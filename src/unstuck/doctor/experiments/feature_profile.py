@@ -8,7 +8,7 @@ import numpy as np
 
 from unstuck.doctor.evidence.base import NotRun
 from unstuck.doctor.evidence.feature_profile import ColumnProfile, Copied, FeatureProfile, Moved
-from unstuck.doctor.experiments.exchanging import FIT, exchanged, put_right, turned
+from unstuck.doctor.experiments.exchanging import FIT, MISFIT, exchanged, put_right, turned
 from unstuck.doctor.experiments.naming import names_of
 from unstuck.doctor.experiments.running import stack
 from unstuck.doctor.experiments.tensor_profile import moved_axes
@@ -19,7 +19,6 @@ MAX_ROWS = 512
 MAX_COLUMNS = 256
 MIN_ROWS = 10
 CHANCE = 1.95  # times sqrt(1/n + 1/m): what chance lets two samples of one distribution be apart, once in a thousand
-MISFIT = 1.25  # of what chance allows: another distribution
 MAX_PLACES = 64  # of a whole input
 MIN_TURNED = 4  # columns: of fewer, an exchange says as much
 MAX_VALUES = 10_000  # of a feature, that different ones are counted of
