@@ -308,6 +308,7 @@ def test_a_grpc_port_in_use_ends_it_before_anything_is_loaded(run, model, front)
         assert process.until_ends() == 1
     assert process.out == ""
     assert f"unstuck serve: The gRPC port 127.0.0.1:{port} cannot be used: Address already in use." in process.err
+    assert "could not bind" not in process.err, "it is said once"
     assert process.err.endswith("or let the server pick one: --port=auto; --port=0 serves no gRPC.\n")
 
 

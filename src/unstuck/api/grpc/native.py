@@ -27,6 +27,7 @@ FLUSH_S = 0.2  # answers are written by a thread of the front end's, for which c
 KEEPALIVE_TIME_MS = 7_200_000
 
 log = logging.getLogger(__name__)
+logging.getLogger("pygrpc_native").addFilter(lambda record: "could not bind" not in record.getMessage())  # we say it
 
 
 class NativeListener:
