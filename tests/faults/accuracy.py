@@ -72,7 +72,7 @@ def page(found: Sequence[Outcome]) -> str:
             "",
             "What to expect of a deployment that nobody knew is told by *blind* sets: written from the contract and",
             "users' reports alone, by somebody who had not seen a check, and scored once, with what stood then.",
-            "Afterwards those of their cases that were wrong were tuned on (not yet those of the last set), and the",
+            "Afterwards those of their cases that were wrong were tuned on (of the last set, two so far), and the",
             "others are held out.",
             "",
             "| blind set | right first verdicts | false alarms |",

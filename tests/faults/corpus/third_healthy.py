@@ -233,8 +233,11 @@ LIVE = (TARGET_REQUESTS, TARGET_MODEL_REQUESTS)
 ALONE = (MODEL, ALL)
 
 
+TUNED = ("a-coast",)  # wrong when the set was scored, and worked on since
+
+
 def _case(name: str, family: str, build: Any, given: Any = KNOWN) -> Case:
-    return Case(f"third-{name}", family, None, build, given, held_out=True)
+    return Case(f"third-{name}", family, None, build, given, held_out=name not in TUNED)
 
 
 CASES = [

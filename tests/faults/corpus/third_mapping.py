@@ -230,9 +230,12 @@ KNOWN = (MODEL_REQUESTS_TRAINING, ALL)
 EXPORTED = (MODEL_GOLDEN, MODEL_REQUESTS_GOLDEN)
 
 
+TUNED = ("categories-first",)  # wrong when the set was scored, and worked on since
+
+
 def _case(name: str, family: str, cause: str, build: Any, given: Any = LIVE, **location: str) -> Case:
     places = {field: (text,) for field, text in location.items()}
-    return Case(f"third-{name}", family, f"mapping/{cause}", build, given, places, held_out=True)
+    return Case(f"third-{name}", family, f"mapping/{cause}", build, given, places, held_out=name not in TUNED)
 
 
 CASES = [

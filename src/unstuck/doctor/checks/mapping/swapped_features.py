@@ -13,7 +13,7 @@ How it decides
     answers to within a thousandth of their range, on rows where it matters, is proof. The reference is the local model
     for the endpoint's answers, and the golden answers for both. Without wrong answers, the requests' columns are
     compared with training's: columns that do not fit their own, and each another's of them, are swapped, if the answers
-    move once they are put in order.
+    move once they are put in order; so are all columns of an input that fit in one turn only (flags before numbers).
 
 How to fix it
     Concatenate, or name, the features in the order of training; in a pipeline file, ``concat`` fixes the order.

@@ -10,9 +10,9 @@ Why it happens
 How it decides
     As swapped-features does, with rearrangements of axes and channels. A model that hardly minds them answers nearly
     right: where few answers are clearly wrong, the order must give all of them to the last digit. From requests and
-    training data alone: each picture's channels (means, deviations, differences) and the mean picture are compared, and
-    how channels run along each axis (slope, roughness, skew of the steps; Hotelling's test); an order that fits
-    training where the order as sent does not is proof.
+    training data alone: each picture's channels (means, deviations, differences) and the mean picture are compared (of
+    an order of channels, the picture within each), and how channels run along each axis (slope, roughness, skew of the
+    steps; Hotelling's test); an order that fits training where the order as sent does not is proof.
 
 How to fix it
     Transpose before sending, or declare ``reverse_channels``, ``channels_first`` or ``reshape`` in a pipeline.
