@@ -14,7 +14,7 @@ from typing import Any, Protocol, cast
 import orjson
 
 from unstuck.api.rest import messages
-from unstuck.api.rest.messages import BodyLimits, Exchange, HeaderLookup, Response
+from unstuck.api.rest.messages import BodyLimits, Exchange, Response, Scope
 from unstuck.api.rest.paths import MAX_VERSION_DIGITS
 from unstuck.errors import InvalidRequest, MalformedBody, cut, printable
 from unstuck.guard.access import Access
@@ -25,20 +25,11 @@ MOST_CHARACTERS = 500  # of a reason
 _PATH = re.compile(rf"/v1/admin/models/(.+)/versions/([0-9]{{1,{MAX_VERSION_DIGITS}}}):(quarantine|release)", re.DOTALL)
 
 
-class CallersScope(Protocol):
-    """The part of RSGI's scope that is used here; ``client`` is the address of whoever calls."""
-
-    @property
-    def method(self) -> str: ...
-
-    @property
-    def path(self) -> str: ...
+class CallersScope(Scope, Protocol):
+    """With the address of whoever calls."""
 
     @property
     def client(self) -> str: ...
-
-    @property
-    def headers(self) -> HeaderLookup: ...
 
 
 class Operator(Protocol):

@@ -10,8 +10,8 @@ from typing import Protocol, cast
 from unstuck.api.rest import messages
 from unstuck.api.rest.admin import PREFIX, AdminCalls, CallersScope
 from unstuck.api.rest.calls import Call, Parsed
-from unstuck.api.rest.messages import BodyFuture, BodyLimits, Exchange, HeaderLookup, Response
-from unstuck.api.rest.own_pages import OwnPages, Page, Readiness, Scope
+from unstuck.api.rest.messages import BodyFuture, BodyLimits, Exchange, HeaderLookup, Response, Scope
+from unstuck.api.rest.own_pages import OwnPages, Page, Readiness
 from unstuck.api.rest.paths import Action, Route, parse_among
 from unstuck.api.rest.predict import LOOP_BODY_BYTES, PredictCalls
 from unstuck.api.rest.reporting import Reporter

@@ -57,6 +57,19 @@ class BodyFuture(Awaitable[bytes], Protocol):
     def add_done_callback(self, cb: "Callable[[BodyFuture], object]") -> None: ...
 
 
+class Scope(Protocol):
+    """The part of RSGI's scope that is used here."""
+
+    @property
+    def method(self) -> str: ...
+
+    @property
+    def path(self) -> str: ...
+
+    @property
+    def headers(self) -> HeaderLookup: ...
+
+
 class Exchange(Protocol):
     """The part of RSGI's HTTP protocol that is used here: the body in, one response out."""
 

@@ -8,8 +8,8 @@ import orjson
 
 from unstuck.api.rest.admin import PREFIX
 from unstuck.api.rest.forms import NUMPY, PROTOBUF
-from unstuck.api.rest.messages import CAUSE_HEADER, HINT_HEADER, RETRY_HEADER, WARNING_HEADER, Response
-from unstuck.api.rest.own_pages import Page, Scope
+from unstuck.api.rest.messages import CAUSE_HEADER, HINT_HEADER, RETRY_HEADER, WARNING_HEADER, Response, Scope
+from unstuck.api.rest.own_pages import Page
 from unstuck.codecs import json_schemas
 from unstuck.codecs.json_example import example_body
 from unstuck.codecs.json_schemas import Schema

@@ -7,24 +7,10 @@ from typing import Protocol
 import orjson
 
 from unstuck.api.rest import messages
-from unstuck.api.rest.messages import HeaderLookup, Response
+from unstuck.api.rest.messages import Response, Scope
 from unstuck.core.models import VersionStatus
 from unstuck.errors import NotFound, UnstuckError, shortened
 from unstuck.guard.access import ALL_MODELS, Access
-
-
-class Scope(Protocol):
-    """The part of RSGI's scope that is used here."""
-
-    @property
-    def method(self) -> str: ...
-
-    @property
-    def path(self) -> str: ...
-
-    @property
-    def headers(self) -> HeaderLookup: ...
-
 
 Page = Callable[[Scope], Response]  # for GET and HEAD
 

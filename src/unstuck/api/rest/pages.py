@@ -5,8 +5,8 @@ from typing import Any
 
 import orjson
 
-from unstuck.api.rest.messages import Response
-from unstuck.api.rest.own_pages import Page, Scope
+from unstuck.api.rest.messages import Response, Scope
+from unstuck.api.rest.own_pages import Page
 
 
 def metrics_page(render: Callable[[str], tuple[bytes, str]]) -> Page:

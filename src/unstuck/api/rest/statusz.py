@@ -11,8 +11,7 @@ from urllib.parse import quote
 import orjson
 
 from unstuck.api.rest.limits import limits_document
-from unstuck.api.rest.messages import Response
-from unstuck.api.rest.own_pages import Scope
+from unstuck.api.rest.messages import Response, Scope
 from unstuck.core.batching import BatchingParameters
 from unstuck.core.models import AllVersions, ModelConfig, Specific, VersionChoice, VersionStatus
 from unstuck.core.process import limits, resident_bytes

@@ -50,18 +50,9 @@ def turned(count: int, apart: Callable[[int, int], float]) -> dict[int, int]:
     """
     if sum(apart(at, at) > MISFIT for at in range(count)) < LEAST_MISFITS:
         return {}
-    fits: list[tuple[float, int]] = []
-    for places in range(1, count):
-        worst = 0.0
-        for at in range(count):
-            worst = max(worst, apart(at, (at + places) % count))
-            if worst > FIT:
-                break
-        else:
-            fits.append((worst, places))
-    if len(fits) != 1:
-        return {}
-    return {at: (at + fits[0][1]) % count for at in range(count)}
+    turns = ({at: (at + places) % count for at in range(count)} for places in range(1, count))
+    fitting = [takes for takes in turns if all(apart(at, other) <= FIT for at, other in takes.items())]
+    return fitting[0] if len(fitting) == 1 else {}
 
 
 def _fitting(one: int, others: Collection[int], apart: Mapping[tuple[int, int], float]) -> list[int]:

@@ -50,10 +50,11 @@ def run(lab: Lab) -> FeatureProfile:
         if group.is_tensor:
             continue
         copied += _copied(group.features, requests, training, apart)
+        apart_at = partial(_apart_at, group.features, requests, training)
         if takes := exchanged(_candidates(group.features, apart, training), apart):
             found = _moved(group.features, takes, apart)
-        elif takes := _turned(group.features, requests, training):
-            found = _in_turn(group.features, takes, partial(_apart_at, group.features, requests, training))
+        elif takes := _turned(group.features, apart_at):
+            found = _in_turn(group.features, takes, apart_at)
         else:
             continue
         moved.append(found.model_copy(update={"moves": put_right(lab, group, takes, requests)}))
@@ -234,14 +235,12 @@ def _moved(features: Sequence[Feature], takes: Mapping[int, int], apart: Mapping
     )
 
 
-def _turned(
-    features: Sequence[Feature], requests: Mapping[str, Array], training: Mapping[str, Array]
-) -> dict[int, int]:
+def _turned(features: Sequence[Feature], apart: Callable[[int, int], float]) -> dict[int, int]:
     """By column of one input, the one in training whose values it holds, if all begin at another place."""
     is_one = len({feature.input for feature in features}) == 1 and all(each.column is not None for each in features)
     if not is_one or not MIN_TURNED <= len(features) <= MAX_PLACES:
         return {}
-    return turned(len(features), partial(_apart_at, features, requests, training))
+    return turned(len(features), apart)
 
 
 def _apart_at(

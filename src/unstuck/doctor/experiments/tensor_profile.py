@@ -86,16 +86,17 @@ def _pictures(alias: str, sent: Array, trained: Array) -> Moved | None:
     as_is = _alike(own, wanted)
     if as_is > UNLIKE or _alike(*half) < LIKE:
         return None
+    channels = sent.shape[-1]
+    has_inner = sent.ndim > 2 and _alike_within(channels, *half) >= LIKE
     fits: list[tuple[float, str, list[int]]] = []
     for each in layouts(alias, sent):
         order = list(each.order or ())
         undone = np.empty_like(own)
         undone[order] = own
-        if _only_channels(order, sent.shape):
-            own_like, sure = (_alike_within(sent.shape[-1], *pair) for pair in ((undone, wanted), half))
-            fits.append((own_like if sure >= LIKE else 0.0, each.what, order))
-        else:
+        if not _only_channels(order, sent.shape):
             fits.append((_alike(undone, wanted), each.what, order))
+        elif has_inner:
+            fits.append((_alike_within(channels, undone, wanted), each.what, order))
     fits.sort(key=lambda each: -each[0])
     if not fits or fits[0][0] < LIKE or (len(fits) > 1 and fits[1][0] > fits[0][0] - 0.1):
         return None
